@@ -1,0 +1,1 @@
+# client: the library and the command; may use util, rpc and jansson.

@@ -1,0 +1,6 @@
+# daemon: the only room that sees both mail and RPC.
+noinst_LTLIBRARIES += libdaemon.la
+libdaemon_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC) $(PROTOCOLS_INC) $(NET_INC) $(RPC_INC) $(DAEMON_INC) \
+	$(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(INI_CFLAGS) $(SYSTEMD_CFLAGS)
+libdaemon_la_SOURCES =
+DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)

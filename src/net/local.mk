@@ -1,0 +1,5 @@
+# net: may use util, protocols, libevent and OpenSSL.
+noinst_LTLIBRARIES += libnet.la
+libnet_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS)
+libnet_la_SOURCES =
+NET_LIBS = libnet.la $(PROTOCOLS_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS)

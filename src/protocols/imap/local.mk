@@ -1,0 +1,1 @@
+libprotocols_la_SOURCES +=

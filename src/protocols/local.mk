@@ -1,0 +1,9 @@
+# protocols: may use util and GNU SASL; sans-IO, knows no socket, clock, environment, log or JSON.
+noinst_LTLIBRARIES += libprotocols.la
+libprotocols_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(GSASL_CFLAGS) $(ZLIB_CFLAGS) $(IDN_CFLAGS)
+libprotocols_la_SOURCES =
+PROTOCOLS_LIBS = libprotocols.la libutil.la $(GSASL_LIBS) $(ZLIB_LIBS) $(IDN_LIBS)
+
+include src/protocols/smtp/local.mk
+include src/protocols/pop3/local.mk
+include src/protocols/imap/local.mk

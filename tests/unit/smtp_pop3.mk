@@ -1,0 +1,1 @@
+# unit tests of smtp_pop3
