@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* A finished message on its way to a server: what its header and lines are like (one pass, then known), and its
+ * bytes in the form that may be sent: bare CR and LF as CRLF, Bcc and Resent-Bcc removed, given fields put in front.
+ * Nothing else is changed. Dot-stuffing is the protocol's matter. Constant memory. */
+#ifndef POSTERN_MIME_RAW_H
+#define POSTERN_MIME_RAW_H
+
+#include "mime_header.h"
+#include "mime_source.h"
+
+/* What mime_raw_scan() finds. Texts and lists live in the decoder's arena. */
+struct mime_raw_info {
+    bool has_header;     /* there is at least one field */
+    bool has_date;
+    bool has_message_id;
+    struct slice message_id; /* without brackets; empty: none or unusable */
+    bool header_8bit;    /* bytes beyond ASCII in the header: needs SMTPUTF8 */
+    bool body_8bit;      /* bytes beyond ASCII in the body: needs 8BITMIME */
+    bool has_nul;        /* needs BINARYMIME */
+    size_t longest_line; /* in bytes, without its line end; over 998 needs BINARYMIME */
+    uint64_t size;       /* of what mime_raw_read() gives without a prefix */
+    /* Envelope: of the first block of Resent- fields if there is one, else of the ordinary fields. */
+    struct slice from;        /* Resent-Sender, Resent-From, Sender or From; data NULL: none */
+    struct slice header_from; /* first address of From; data NULL: none */
+    struct slice header_sender;
+    struct slice *recipients; /* To, Cc and Bcc, without repetitions */
+    size_t n_recipients;
+};
+
+/* Reads the whole source. Anything is accepted; -ENOMEM or an errno of reading. */
+int mime_raw_scan(struct mime_decoder *d, const struct mime_source *src, struct mime_raw_info *ret) ATTR_WARN_UNUSED;
+
+/* The bytes to send, to be pulled. */
+struct mime_raw_reader;
+
+/* `prefix`: complete fields with CRLF to stand in front (Date, Message-ID), may be empty; copied. Where the source has no header at
+ * all, an empty line follows the prefix. NULL when out of memory. The source's memory or descriptor must outlive it. */
+struct mime_raw_reader *mime_raw_reader_new(const struct mime_source *src, struct slice prefix);
+void mime_raw_reader_free(struct mime_raw_reader *r);
+/* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0 or an errno of reading. */
+int mime_raw_read(struct mime_raw_reader *r, char *buf, size_t len, size_t *ret_len) ATTR_WARN_UNUSED;
+/* From the start again, for another attempt. */
+void mime_raw_rewind(struct mime_raw_reader *r);
+
+#endif
