@@ -1,7 +1,8 @@
 # protocols: may use util and GNU SASL; sans-IO, knows no socket, clock, environment, log or JSON.
 noinst_LTLIBRARIES += libprotocols.la
 libprotocols_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(GSASL_CFLAGS) $(ZLIB_CFLAGS) $(IDN_CFLAGS)
-libprotocols_la_SOURCES =
+libprotocols_la_SOURCES = \
+	%reldir%/engine.c %reldir%/engine.h
 PROTOCOLS_LIBS = libprotocols.la libutil.la $(GSASL_LIBS) $(ZLIB_LIBS) $(IDN_LIBS)
 
 include src/protocols/smtp/local.mk
