@@ -8,18 +8,20 @@
 
 #include "access.h"
 #include "configuration.h"
-#include "list.h"
+#include "pool.h"
 
-struct loop;
-struct pool;
 struct accounts;
 struct account;
 
 #define INLINE_ACCOUNTS_PER_USER 32
 
-/* Takes a reference of `config`. NULL when out of memory. */
-struct accounts *accounts_new(struct loop *loop, struct config *config);
-/* Drains and forgets everything; nothing may be in flight. */
+/* Takes a reference of `config`; `loop` and `net` must outlive it. NULL when out of memory. */
+struct accounts *accounts_new(struct loop *loop, struct net_context *net, struct config *config);
+/* Ends all pools: what waits gets FAULT_UNAVAILABLE, what is in flight has `grace_ms` to finish; `closed` (may be NULL)
+ * is called from the loop when the last connection is gone, and then accounts_free() may be called. Look-ups fail with
+ * FAULT_UNAVAILABLE from here on. */
+void accounts_close(struct accounts *accounts, uint64_t grace_ms, void (*closed)(void *arg), void *arg);
+/* Forgets everything; without accounts_close() before it pools are closed without grace. */
 void accounts_free(struct accounts *accounts);
 /* The configuration in force. */
 struct config *accounts_config(const struct accounts *accounts);
@@ -31,9 +33,9 @@ int accounts_reload(struct accounts *accounts, struct config *config);
  * has others. */
 int account_lookup(struct accounts *accounts, const struct peer *peer, struct slice name, unsigned rights,
                    struct account **ret, struct fault *fault);
-/* The same for inline options (see config_account_from_options()). -EACCES when the peer may not use them, -EBUSY
+/* The same for inline options (see account_config_from_options()). -EACCES when the peer may not use them, -EBUSY
  * FAULT_LIMIT when it has too many. */
-int account_lookup_inline(struct accounts *accounts, const struct peer *peer, enum account_protocol protocol,
+int account_lookup_inline(struct accounts *accounts, const struct peer *peer, enum protocol protocol,
                           const struct option *options, size_t n, unsigned rights, struct account **ret,
                           struct fault *fault);
 struct account *account_ref(struct account *account);
@@ -44,9 +46,9 @@ const struct account_config *account_config(const struct account *account);
 const char *account_name(const struct account *account);
 /* The pool of that protocol, made when first asked for; borrowed, lives as long as the account's reference.
  * -EINVAL FAULT_INVALID_PARAMS when the account has no such section. */
-int account_pool(struct account *account, enum account_protocol protocol, struct pool **ret, struct fault *fault);
+int account_pool(struct account *account, enum protocol protocol, struct pool **ret, struct fault *fault);
 /* The same without making one; NULL: none yet. */
-struct pool *account_existing_pool(const struct account *account, enum account_protocol protocol);
+struct pool *account_existing_pool(const struct account *account, enum protocol protocol);
 
 /* All accounts, named ones first: start with NULL; NULL at the end. The registry must not change meanwhile. */
 struct account *accounts_next(const struct accounts *accounts, const struct account *after);

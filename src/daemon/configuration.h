@@ -13,8 +13,8 @@
 
 #include "arena.h"
 #include "buffer.h"
+#include "endpoint.h"
 #include "fault.h"
-#include "hash.h"
 #include "macros.h"
 #include "secret.h"
 #include "slice.h"
@@ -23,27 +23,13 @@
 
 #define ACCOUNT_NAME_MAX 64
 
-/* Index of the per-protocol settings of an account. */
-enum account_protocol { ACCOUNT_SMTP, ACCOUNT_IMAP, ACCOUNT_POP3, ACCOUNT_PROTOCOLS };
-
 /* What a peer may do with an account; a set of these is an `unsigned`. */
 enum account_right { RIGHT_SEND = 1, RIGHT_READ = 2, RIGHT_WRITE = 4, RIGHT_RAW = 8 };
 #define RIGHTS_ALL 15u
 #define N_RIGHTS 4
 
-enum config_tls { CONFIG_TLS_ALL, CONFIG_TLS_CONTROL, CONFIG_TLS_TRY, CONFIG_TLS_NONE };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_family { CONFIG_FAMILY_ANY, CONFIG_FAMILY_IPV4, CONFIG_FAMILY_IPV6 };
-enum config_pipeline { CONFIG_PIPELINE_OFF, CONFIG_PIPELINE_ENVELOPE, CONFIG_PIPELINE_CHUNKS };
-enum config_proxy_scheme {
-    CONFIG_PROXY_NONE,
-    CONFIG_PROXY_SOCKS4,
-    CONFIG_PROXY_SOCKS4A,
-    CONFIG_PROXY_SOCKS5,
-    CONFIG_PROXY_SOCKS5H,
-    CONFIG_PROXY_HTTP,
-    CONFIG_PROXY_HTTPS,
-};
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config_list {
@@ -57,8 +43,8 @@ struct config_rate {
 };
 
 struct config_proxy {
-    enum config_proxy_scheme scheme;
-    const char *host; /* NULL with CONFIG_PROXY_NONE */
+    enum proxy_kind kind;
+    const char *host; /* NULL with PROXY_NONE */
     uint16_t port;
 };
 
@@ -114,7 +100,7 @@ struct protocol_config {
 
     const char *host;
     uint16_t port; /* never 0 when present */
-    enum config_tls tls;
+    enum tls_policy tls;
     bool implicit_tls; /* TLS from the first byte; false: upgrade as `tls` says */
     bool verify_peer, verify_host;
     const char *verify_name; /* name expected in the certificate; NULL: the host */
@@ -124,7 +110,7 @@ struct protocol_config {
     struct config_list fingerprint; /* SHA-256 of certificates, 64 lower-case hex digits each */
     enum config_tls_version tls_min_version;
     const char *tls_ciphers;
-    struct config_list alpn;
+    const char *alpn;
     bool allow_plaintext_auth;
 
     struct config_proxy proxy;
@@ -135,8 +121,8 @@ struct protocol_config {
 
     const char *local_address; /* a numeric address */
     enum config_family family;
-    uint64_t keepalive_ms; /* 0: off */
-    const char *domain;    /* EHLO name; NULL: the machine's own */
+    bool keepalive;
+    const char *domain; /* EHLO name; NULL: the machine's own */
 
     uint64_t connect_timeout_ms, timeout_ms, data_timeout_ms;
     uint64_t min_rate; /* bytes a second; 0: none */
@@ -145,7 +131,7 @@ struct protocol_config {
     uint64_t idle_timeout_ms, idle_probe_ms, max_lifetime_ms, queue_timeout_ms;
     uint64_t max_uses; /* 0: no limit */
     struct config_rate rate_limit;
-    enum config_pipeline pipeline;
+    unsigned pipeline; /* engine.h's PIPELINE_OFF, PIPELINE_ENVELOPE, PIPELINE_CHUNKS */
     uint64_t idle_renew_ms;
     uint64_t session_idle_ms, session_max_ms;
 
@@ -172,7 +158,7 @@ struct account_config {
     struct sender_narrowings narrowings;
     uint64_t max_connections; /* all protocols together */
     struct auth_config auth;
-    struct protocol_config protocols[ACCOUNT_PROTOCOLS];
+    struct protocol_config protocols[PROTOCOL_COUNT];
     unsigned char digest[32]; /* of everything, rights included */
 };
 
@@ -226,7 +212,12 @@ const struct host_config *config_find_host(const struct config *c, const char *h
 struct account_config *account_config_ref(struct account_config *a);
 struct account_config *account_config_unref(struct account_config *a); /* accepts NULL, returns NULL */
 bool account_name_is_valid(struct slice name);
-const char *account_protocol_name(enum account_protocol p); /* "smtp", "imap", "pop3" */
+
+/* The endpoint that net connects to: everything of protocols[p], which must be present. `source` (may be NULL) and the
+ * quotas (may be NULL) are referenced. NULL when out of memory. */
+struct endpoint *account_config_endpoint(const struct account_config *account, enum protocol p,
+                                         struct credential_source *source, struct connection_quota *account_quota,
+                                         struct connection_quota *host_quota);
 
 /* A member of an inline `options` object, as decoded from JSON. */
 enum option_type { OPTION_BOOL, OPTION_INT, OPTION_STRING, OPTION_LIST };
@@ -241,7 +232,7 @@ struct option {
 };
 /* An account of its own for one protocol. The option `ca` (a Content) comes as the OPTION_STRING of its bytes.
  * Errors are FAULT_INVALID_PARAMS naming the option. Equal digests of the protocol are equal connections. */
-int config_account_from_options(enum account_protocol protocol, const struct option *options, size_t n,
+int account_config_from_options(enum protocol protocol, const struct option *options, size_t n,
                                 struct account_config **ret, struct fault *fault);
 
 #endif
