@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Parameters of imap.*. Pooled calls always have `mailbox` (its default is INBOX) and `uids`; in a session `mailbox`
+ * is absent (data NULL) where the caller means the selected one, and `numbers` may stand for `uids`. Mailbox names
+ * are UTF-8 without NUL, CR and LF. Ownership: rpc_types.h. */
+#ifndef POSTERN_API_IMAP_H
+#define POSTERN_API_IMAP_H
+
+#include "api_mail.h"
+#include "api_smtp.h" /* struct api_open_params */
+#include "rpc_method.h"
+
+struct api_imap_list_params {
+    struct rpc_common common;
+    struct slice reference, pattern;
+};
+
+struct api_imap_status_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_strings items; /* n 0: MESSAGES, UNSEEN, RECENT, UIDNEXT and UIDVALIDITY */
+};
+
+/* imap.select, imap.examine */
+struct api_imap_select_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    bool readonly;
+};
+
+struct api_imap_search_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_terms query;
+    struct rpc_uidvalidity uidvalidity;
+    bool numbers; /* session: answer message numbers */
+};
+
+struct api_imap_fetch_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_set uids, numbers;
+    struct rpc_strings items; /* n 0: the whole message */
+    struct rpc_uidvalidity uidvalidity;
+    int64_t changedsince; /* or RPC_ABSENT */
+    bool decode;
+};
+
+struct api_imap_append_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct api_message *message; /* NULL: raw */
+    struct rpc_content raw;
+    struct rpc_strings flags;
+    struct slice date; /* ISO 8601, not checked yet */
+    struct slice idempotency_key;
+};
+
+enum api_store {
+    API_STORE_SET,
+    API_STORE_ADD,
+    API_STORE_REMOVE,
+    API_STORE_SET_SILENT,
+    API_STORE_ADD_SILENT,
+    API_STORE_REMOVE_SILENT
+};
+
+struct api_imap_store_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_set uids, numbers;
+    struct rpc_uidvalidity uidvalidity;
+    int command; /* enum api_store */
+    struct rpc_strings flags;
+    int64_t unchangedsince; /* or RPC_ABSENT */
+};
+
+/* imap.copy, imap.move */
+struct api_imap_copy_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_set uids, numbers;
+    struct rpc_uidvalidity uidvalidity;
+    struct slice destination;
+};
+
+struct api_imap_expunge_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct rpc_set uids;
+    bool all;
+    struct rpc_uidvalidity uidvalidity;
+};
+
+#endif

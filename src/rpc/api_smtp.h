@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Parameters of smtp.*. Ownership: rpc_types.h. */
+#ifndef POSTERN_API_SMTP_H
+#define POSTERN_API_SMTP_H
+
+#include "api_mail.h"
+#include "rpc_method.h"
+
+enum api_ret { API_RET_FULL, API_RET_HDRS };
+
+struct api_envelope {
+    struct slice from;         /* data NULL: from the message; "": the null sender */
+    struct rpc_strings to;     /* none: from the message */
+    struct rpc_strings notify; /* of NEVER, SUCCESS, FAILURE, DELAY, in any case of letters */
+    int ret;                   /* enum api_ret or RPC_ENUM_ABSENT */
+    struct slice envid;
+};
+
+/* One mail to send: `message` or `raw`. */
+struct api_smtp_item {
+    struct api_message *message; /* NULL: raw */
+    struct rpc_content raw;
+    struct api_envelope *envelope; /* may be NULL */
+    struct slice idempotency_key;  /* 1 to 128 bytes, or data NULL */
+};
+
+struct api_smtp_send_params {
+    struct rpc_common common;
+    struct api_smtp_item item;   /* neither message nor raw: see messages, or in a session what was added */
+    struct rpc_objects messages; /* of struct api_smtp_item; at least one where given */
+};
+
+struct api_smtp_sendmail_params {
+    struct rpc_common common;
+    struct slice from; /* "": the null sender */
+    struct rpc_strings to;
+    struct rpc_content raw;
+};
+
+struct api_smtp_verify_params {
+    struct rpc_common common;
+    struct slice address;
+};
+
+/* smtp.open, imap.open, pop3.open */
+struct api_open_params {
+    struct rpc_common common;
+    bool login;
+    bool readonly; /* imap.open only */
+    bool manual;   /* smtp.open only */
+};
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of methods: the only place that numbers them. Every name has a row (a missing one does not link) and a
+ * handler (a missing one fails the daemon's binding test). */
+#ifndef POSTERN_RPC_METHODS_H
+#define POSTERN_RPC_METHODS_H
+
+#include "rpc_method.h"
+
+/* X(ID, row) */
+#define RPC_METHODS(X)                                                                                                 \
+    X(GATEWAY_PING, gateway_ping)                                                                                      \
+    X(GATEWAY_STATUS, gateway_status)                                                                                  \
+    X(GATEWAY_POOLS, gateway_pools)                                                                                    \
+    X(GATEWAY_SESSIONS, gateway_sessions)                                                                              \
+    X(GATEWAY_CLOSE, gateway_close)                                                                                    \
+    X(GATEWAY_RELOAD, gateway_reload)                                                                                  \
+    X(GATEWAY_PAUSE, gateway_pause)                                                                                    \
+    X(GATEWAY_RESUME, gateway_resume)                                                                                  \
+    X(GATEWAY_METRICS, gateway_metrics)                                                                                \
+    X(ACCOUNT_LIST, account_list)                                                                                      \
+    X(ACCOUNT_TEST, account_test)                                                                                      \
+    X(RPC_DISCOVER, rpc_discover)                                                                                      \
+    X(RPC_CANCEL, rpc_cancel)                                                                                          \
+    X(MAIL_PARSE, mail_parse)                                                                                          \
+    X(MAIL_BUILD, mail_build)                                                                                          \
+    X(SMTP_SEND, smtp_send)                                                                                            \
+    X(SMTP_SENDMAIL, smtp_sendmail)                                                                                    \
+    X(SMTP_TEST_CONNECTION, smtp_test_connection)                                                                      \
+    X(SMTP_VERIFY, smtp_verify)                                                                                        \
+    X(SMTP_OPEN, smtp_open)                                                                                            \
+    X(SMTP_QUIT, smtp_quit)                                                                                            \
+    X(IMAP_OPEN, imap_open)                                                                                            \
+    X(IMAP_LOGOUT, imap_logout)                                                                                        \
+    X(IMAP_LIST, imap_list)                                                                                            \
+    X(IMAP_STATUS, imap_status)                                                                                        \
+    X(IMAP_SELECT, imap_select)                                                                                        \
+    X(IMAP_EXAMINE, imap_examine)                                                                                      \
+    X(IMAP_SEARCH, imap_search)                                                                                        \
+    X(IMAP_FETCH, imap_fetch)                                                                                          \
+    X(IMAP_APPEND, imap_append)                                                                                        \
+    X(IMAP_STORE, imap_store)                                                                                          \
+    X(IMAP_COPY, imap_copy)                                                                                            \
+    X(IMAP_MOVE, imap_move)                                                                                            \
+    X(IMAP_EXPUNGE, imap_expunge)                                                                                      \
+    X(IMAP_NOOP, imap_noop)                                                                                            \
+    X(POP3_OPEN, pop3_open)                                                                                            \
+    X(POP3_LIST, pop3_list)                                                                                            \
+    X(POP3_UID_LIST, pop3_uid_list)                                                                                    \
+    X(POP3_RETR, pop3_retr)                                                                                            \
+    X(POP3_TOP, pop3_top)                                                                                              \
+    X(POP3_STAT, pop3_stat)                                                                                            \
+    X(POP3_DELETE, pop3_delete)                                                                                        \
+    X(POP3_NOOP, pop3_noop)                                                                                            \
+    X(POP3_RSET, pop3_rset)                                                                                            \
+    X(POP3_QUIT, pop3_quit)
+
+enum rpc_method_id {
+#define RPC_METHOD_ID(id, row) RPC_##id,
+    RPC_METHODS(RPC_METHOD_ID)
+#undef RPC_METHOD_ID
+        RPC_METHOD_COUNT
+};
+
+#define RPC_METHOD_ROW(id, row) extern const struct rpc_method api_##row;
+RPC_METHODS(RPC_METHOD_ROW)
+#undef RPC_METHOD_ROW
+
+const struct rpc_method *rpc_method_row(enum rpc_method_id id);
+/* By name or alias; -ENOENT. The id goes to *ret. Safe from any thread. */
+int rpc_method_find(struct slice name, enum rpc_method_id *ret) ATTR_WARN_UNUSED;
+/* A name much like this one, or NULL. */
+const char *rpc_method_similar(struct slice name);
+
+/* The parameters that every method takes (timeout, content, stream, progress), and those that say where a mail call
+ * runs (account, options, session); offsets are into struct rpc_common. */
+extern const struct rpc_object rpc_common_object;
+extern const struct rpc_object rpc_where_object;
+
+/* Methods without parameters of their own. */
+struct api_none_params {
+    struct rpc_common common;
+};
+
+#endif
