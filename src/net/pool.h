@@ -68,6 +68,7 @@ struct lease {
     const struct lease_ops *ops;
     struct exchange_owner owner;
     uint64_t queue_deadline_ms;
+    bool no_login; /* ready as soon as requests may be sent, without the configured credentials */
     /* net's. */
     struct list link;
     struct pool *pool;

@@ -67,7 +67,7 @@ enum engine_request_state {
  * struct (smtp_transaction, imap_command, pop3_command). The submitter owns it and keeps it, and all slices in it,
  * unchanged until EVENT_DONE or until the engine is freed. */
 struct engine_request {
-    struct list link; /* the engine's queue */
+    struct list link; /* in engine->requests */
     enum engine_request_state state;
     /* Positions in the stream of all bytes that output() has ever given, counted from 0 at new(): what the driver
      * compares with what has begun to reach the kernel, to know an outcome when the connection dies. end_offset is
@@ -194,6 +194,10 @@ struct engine_ops {
 struct engine {
     const struct engine_ops *ops;
     struct fault fault; /* set once, with the first error */
+    /* Every request that was submitted and is not done, in the order submitted; kept by the engine, which takes one out
+     * before it gives its EVENT_DONE. The driver looks at it to know what belongs to whom and, when the connection has
+     * died, what had been written; after an error it stays as it was until free(). */
+    struct list requests;
 };
 
 static inline void engine_free(struct engine *e)
