@@ -3,7 +3,9 @@ noinst_LTLIBRARIES += libprotocols.la
 libprotocols_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(GSASL_CFLAGS) $(ZLIB_CFLAGS) $(IDN_CFLAGS)
 libprotocols_la_SOURCES = \
 	%reldir%/engine.c %reldir%/engine.h \
-	%reldir%/sasl.h
+	%reldir%/reader.c %reldir%/reader.h \
+	%reldir%/sasl.h \
+	%reldir%/writer.c %reldir%/writer.h
 PROTOCOLS_LIBS = libprotocols.la libutil.la $(GSASL_LIBS) $(ZLIB_LIBS) $(IDN_LIBS)
 
 include src/protocols/smtp/local.mk
