@@ -7,5 +7,8 @@ libdaemon_la_SOURCES += \
 	%reldir%/access.h \
 	%reldir%/accounts.h \
 	%reldir%/configuration.h \
-	%reldir%/log.h
+	%reldir%/content.h \
+	%reldir%/gateway.h \
+	%reldir%/log.h \
+	%reldir%/op.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)

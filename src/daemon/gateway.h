@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What all parts of the daemon share: one object a process, made by main.c and passed around; no globals. */
+#ifndef POSTERN_GATEWAY_H
+#define POSTERN_GATEWAY_H
+
+#include "accounts.h"
+#include "configuration.h"
+#include "hash.h"
+#include "list.h"
+#include "loop.h"
+#include "pool.h"
+#include "rpc_peer.h"
+#include "spool.h"
+#include "worker.h"
+
+struct listener;
+struct op_handler;
+struct op_core;
+
+struct gateway {
+    struct loop *loop;
+    struct worker_pool *resolver, *files, *cpu;
+    struct net_context *net;
+    struct accounts *accounts; /* and the configuration in force: gateway_config() */
+    struct rpc_server rpc;
+    struct spool_budget memory; /* `memory`: all users' spools, texts and answers */
+    const struct op_handler *const *handlers; /* RPC_METHOD_COUNT of them */
+
+    struct hash_table users; /* struct user, by uid */
+    struct list clients;     /* struct client */
+    struct listener *listener;
+    size_t n_clients, n_calls;
+    uint64_t n_clients_ever, n_calls_ever;
+    uint64_t next_session_number;
+    uint64_t started_ms;  /* loop time */
+    struct list spare_ops; /* struct op_core */
+    size_t n_spare_ops;
+    bool stopping; /* no new client, no new call */
+
+    /* Re-reads the configuration; errors, one a line, to `errors`. main.c's, used by SIGHUP and gateway.reload. */
+    int (*reload)(struct gateway *g, struct buffer *errors);
+    void *reload_arg;
+};
+
+static inline const struct daemon_config *gateway_config(const struct gateway *g)
+{
+    return &accounts_config(g->accounts)->daemon;
+}
+
+/* One user (uid) of the socket: what its connections and calls take together. Exists while any of it does. */
+struct user {
+    struct hash_node node;
+    struct gateway *gateway;
+    unsigned refs;
+    uint32_t uid;
+    size_t clients, calls, fds, file_readers;
+    struct spool_budget memory; /* `user_memory` */
+};
+/* With a reference; NULL when out of memory. */
+struct user *user_get(struct gateway *g, uint32_t uid);
+struct user *user_ref(struct user *u);
+struct user *user_unref(struct user *u);
+
+#endif
