@@ -4,7 +4,8 @@ libprotocols_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(GSASL_CFLAGS) $(ZLIB_C
 libprotocols_la_SOURCES = \
 	%reldir%/engine.c %reldir%/engine.h \
 	%reldir%/reader.c %reldir%/reader.h \
-	%reldir%/sasl.h \
+	%reldir%/sasl.c %reldir%/sasl.h %reldir%/sasl_private.h \
+	%reldir%/sasl_bearer.c %reldir%/sasl_gnu.c %reldir%/sasl_scram.c \
 	%reldir%/writer.c %reldir%/writer.h
 PROTOCOLS_LIBS = libprotocols.la libutil.la $(GSASL_LIBS) $(ZLIB_LIBS) $(IDN_LIBS)
 
