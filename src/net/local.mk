@@ -6,6 +6,6 @@ libnet_la_SOURCES = \
 	%reldir%/exchange.h \
 	%reldir%/loop.c %reldir%/loop.h \
 	%reldir%/pool.h \
-	%reldir%/spool.h \
+	%reldir%/spool.c %reldir%/spool.h \
 	%reldir%/worker.c %reldir%/worker.h
 NET_LIBS = libnet.la $(PROTOCOLS_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS)

@@ -30,6 +30,7 @@ struct spool_budget {
     struct spool_budget *parent; /* NULL: the root */
     const char *limit;           /* its name in the configuration, for errors: "user_memory"; static */
     uint64_t used, max;
+    uint64_t taken;        /* part of `used` that spool_budget_take() and _force() charged */
     uint64_t held;         /* part of `used` that belongs to spools that wait for room */
     struct list waiting;   /* the root's: spools that wait, oldest first */
     struct loop_task task; /* the root's: looks who may go on */
