@@ -27,7 +27,7 @@ bool access_has_any(const struct config *config, const struct peer *peer);
  * "policy". */
 int access_check_sender(const struct account_config *account, const struct peer *peer, const char *what,
                         struct slice address, struct fault *fault);
-/* One pattern against one address: the local part as it stands, the domain without case. */
+/* One pattern against one address; the case of ASCII letters makes no difference. */
 bool access_sender_matches(const char *pattern, struct slice address);
 
 /* "send", "read", "write", "raw". */

@@ -150,8 +150,8 @@ struct account_config {
     const char *file; /* NULL likewise */
     const char *email, *display_name;
     struct principals allow;
-    bool allow_is_set; /* else root and the daemon's own user */
-    unsigned permit;   /* rights of those in `allow` */
+    bool allow_is_set;                       /* else root and the daemon's own user */
+    unsigned permit;                         /* rights of those in `allow` */
     struct principals allow_right[N_RIGHTS]; /* allow_send, allow_read, allow_write, allow_raw */
     struct config_list senders;
     bool senders_is_set; /* else `email` only */
@@ -163,7 +163,7 @@ struct account_config {
 };
 
 struct host_config {
-    const char *host; /* lower case */
+    const char *host;         /* lower case */
     uint64_t max_connections; /* 0: no limit */
     struct config_rate rate_limit;
 };

@@ -4,9 +4,14 @@ libdaemon_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC) $(PROTOCOLS_INC) $(NET_INC) $(RP
 	$(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(INI_CFLAGS) $(SYSTEMD_CFLAGS)
 libdaemon_la_SOURCES =
 libdaemon_la_SOURCES += \
-	%reldir%/access.h \
+	%reldir%/access.c %reldir%/access.h \
 	%reldir%/accounts.h \
-	%reldir%/configuration.h \
+	%reldir%/config_account.c %reldir%/config_account.h \
+	%reldir%/config_file.c %reldir%/config_file.h \
+	%reldir%/config_keys.c %reldir%/config_keys.h \
+	%reldir%/config_serialize.c \
+	%reldir%/config_values.c \
+	%reldir%/configuration.c %reldir%/configuration.h \
 	%reldir%/content.h \
 	%reldir%/gateway.h \
 	%reldir%/log.h \
