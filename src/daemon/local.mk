@@ -14,6 +14,6 @@ libdaemon_la_SOURCES += \
 	%reldir%/configuration.c %reldir%/configuration.h \
 	%reldir%/content.h \
 	%reldir%/gateway.h \
-	%reldir%/log.h \
+	%reldir%/log.c %reldir%/log.h \
 	%reldir%/op.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)

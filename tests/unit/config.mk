@@ -7,4 +7,10 @@ TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/unit.h tests/unit/scratch.h
 tests_unit_test_config_CPPFLAGS = $(DAEMON_TEST_CPPFLAGS)
 tests_unit_test_config_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_log
+TESTS += tests/unit/test_log
+tests_unit_test_log_SOURCES = tests/unit/test_log.c tests/unit/unit.h tests/unit/scratch.h
+tests_unit_test_log_CPPFLAGS = $(DAEMON_TEST_CPPFLAGS)
+tests_unit_test_log_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 endif
