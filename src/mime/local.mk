@@ -2,10 +2,20 @@
 noinst_LTLIBRARIES += libmime.la
 libmime_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC)
 libmime_la_SOURCES = \
+	%reldir%/mime_address.c \
+	%reldir%/mime_base64.c %reldir%/mime_base64.h \
+	%reldir%/mime_charset.c %reldir%/mime_charset.h %reldir%/mime_charset_tables.c \
 	%reldir%/mime_compose.h \
+	%reldir%/mime_date.c \
+	%reldir%/mime_field.c \
 	%reldir%/mime_header.h \
-	%reldir%/mime_message.h \
+	%reldir%/mime_internal.h \
+	%reldir%/mime_message.c %reldir%/mime_message.h \
+	%reldir%/mime_param.c \
 	%reldir%/mime_raw.h \
-	%reldir%/mime_source.h \
-	%reldir%/mime_text.h \
-	%reldir%/mime_transfer.h
+	%reldir%/mime_reader.c \
+	%reldir%/mime_scan.c %reldir%/mime_scan.h \
+	%reldir%/mime_sort.c \
+	%reldir%/mime_source.c %reldir%/mime_source.h \
+	%reldir%/mime_text.c %reldir%/mime_text.h \
+	%reldir%/mime_transfer.c %reldir%/mime_transfer.h

@@ -11,6 +11,7 @@
 #define MIME_HEADER_BYTES_MAX 1048576
 #define MIME_PARAM_SEGMENTS_MAX 100 /* RFC 2231 continuations of one value */
 #define MIME_PARAMS_MAX 200         /* of one field */
+#define MIME_ADDRESSES_MAX 50000    /* of one field */
 
 /* A field as it stands: slices of the header. */
 struct mime_field {

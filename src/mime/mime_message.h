@@ -16,7 +16,8 @@
 #define MIME_MESSAGE_MEMORY (32u << 20) /* of the part tree and decoded header values */
 
 struct mime_part {
-    struct mime_part *parent, *children, *next; /* next: sibling */
+    struct mime_part *parent, *children, *last_child, *next; /* next: sibling */
+    size_t n_children;
     struct mime_part *following;                /* in message order, over the whole tree */
     struct slice number;   /* IMAP section number, "1.2"; a message that is no multipart is "1", its multipart root "" */
     struct slice type, subtype; /* lower case; what applies when none is given, or is unusable, is filled in */
@@ -46,7 +47,7 @@ struct mime_message {
     uint64_t header_offset; /* behind a leading "From " line of mbox */
 };
 
-/* NULL in *ret on failure: -ENOMEM or an errno of reading. The source is copied as a value. */
+/* *ret is untouched on failure: -ENOMEM or an errno of reading. The source is copied as a value. */
 int mime_message_parse(const struct mime_source *src, struct mime_message **ret) ATTR_WARN_UNUSED;
 void mime_message_free(struct mime_message *m);
 

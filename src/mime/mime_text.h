@@ -6,6 +6,7 @@
 #define POSTERN_MIME_TEXT_H
 
 #include "arena.h"
+#include "buffer.h"
 #include "macros.h"
 #include "slice.h"
 
@@ -30,6 +31,7 @@ struct mime_decoder {
     struct arena *arena;
     struct mime_defects *defects; /* may be NULL */
     const char *where;            /* put before each defect: "subject", "part 1.2"; NULL: nothing */
+    struct buffer text, bytes;    /* scratch: a result being built, bytes before their conversion */
     struct mime_converter converters[MIME_CONVERTERS];
     unsigned next_converter;
 };
@@ -45,9 +47,10 @@ int mime_to_utf8(struct mime_decoder *d, struct slice charset, struct slice byte
     ATTR_WARN_UNUSED;
 
 /* A header value as people read it: unfolded, encoded words (RFC 2047) decoded wherever they stand, neighbours joined
- * before their bytes are converted, raw 8-bit guessed, control characters but HT replaced by spaces. 0 or -ENOMEM. */
+ * before their bytes are converted, raw 8-bit guessed, control characters replaced by spaces, trimmed. For a display name
+ * that is unquoted already (IMAP's ENVELOPE), too. 0 or -ENOMEM. */
 int mime_decode_text(struct mime_decoder *d, struct slice raw, struct slice *ret) ATTR_WARN_UNUSED;
-/* The same for a phrase (display name): quotes and comments are resolved as well. */
+/* The same for a phrase as RFC 5322 writes it: quotes are resolved, comments dropped. */
 int mime_decode_phrase(struct mime_decoder *d, struct slice raw, struct slice *ret) ATTR_WARN_UNUSED;
 
 #endif

@@ -22,11 +22,11 @@ const char *mime_encoding_name(enum mime_encoding encoding);
 struct mime_transfer {
     enum mime_encoding encoding;
     bool damaged;
+    bool begun;         /* uuencode: "begin" was seen */
     bool ended;         /* base64: padding was seen; uuencode: "end" */
     unsigned n_held;    /* characters held back */
     uint32_t bits;      /* base64: of those */
-    uint64_t blanks;    /* QP: white space that may turn out to be trailing */
-    char held[80];      /* QP and uuencode: an unfinished escape, or a line */
+    char held[128];     /* QP and uuencode: an unfinished escape, or a line */
 };
 
 void mime_transfer_init(struct mime_transfer *t, enum mime_encoding encoding);
@@ -37,9 +37,22 @@ size_t mime_transfer_decode(struct mime_transfer *t, struct slice in, char *out)
 /* Behind the last piece: what was held back; room for mime_transfer_max(t, 0). */
 size_t mime_transfer_finish(struct mime_transfer *t, char *out);
 
-/* Base64 in lines of 76 with CRLF behind each, the last one included; `column` (start with 0) is kept across pieces.
- * Pieces other than the last have a length that 57 divides. `out` has room for mime_base64_lines_len(len). */
-size_t mime_base64_lines_len(uint64_t len);
+/* Base64 in lines of 76 with CRLF behind each, the last one included. Pieces other than the last have a length that
+ * MIME_BASE64_LINE divides. `out` has room for mime_base64_lines_len(len); returns that length. */
+#define MIME_BASE64_LINE 57
+static inline uint64_t mime_base64_lines_len(uint64_t len)
+{
+    uint64_t lines = (len + MIME_BASE64_LINE - 1) / MIME_BASE64_LINE;
+    return (len + 2) / 3 * 4 + 2 * lines;
+}
 size_t mime_base64_lines(const char *in, size_t len, char *out);
+
+/* Quoted-printable: bytes at the front of `in` that fit into `room`, their encoding in `out`. `text`: line ends (CRLF, LF)
+ * become CRLF of the encoding, and stand for themselves; else each byte is data. `last`: no more input follows. */
+struct mime_qp_encoder {
+    unsigned column;
+    bool text;
+};
+size_t mime_qp_encode(struct mime_qp_encoder *e, struct slice in, bool last, char *out, size_t room, size_t *ret_len);
 
 #endif

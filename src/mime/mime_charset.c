@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "mime_charset.h"
+
+#include "utf8.h"
+
+#include <errno.h>
+
+/* Keys are spelt without anything but letters and digits; a leading "x" falls away when the rest is known. Values:
+ * a table, "utf8", "ascii", or iconv's name in capitals. Labels that are used for their supersets stand for those. */
+static const struct {
+    const char *key, *value;
+} aliases[] = {
+    {"usascii", "ascii"},        {"ascii", "ascii"},          {"ansix341968", "ascii"},    {"iso646us", "ascii"},
+    {"us", "ascii"},             {"7bit", "ascii"},           {"8bit", "ascii"},           {"unknown8bit", "ascii"},
+    {"unknown", "ascii"},        {"default", "ascii"},        {"none", "ascii"},           {"userdefined", "ascii"},
+    {"utf8", "utf8"},            {"unicode11utf8", "utf8"},   {"unicodeutf8", "utf8"},     {"cputf8", "utf8"},
+    {"cp65001", "utf8"},         {"utf8mac", "utf8"},         {"utf8mb4", "utf8"},         {"unicode20utf8", "utf8"},
+    {"iso88591", "cp1252"},      {"latin1", "cp1252"},        {"l1", "cp1252"},            {"iso885911987", "cp1252"},
+    {"windows1252", "cp1252"},   {"ansi", "cp1252"},          {"cp819", "cp1252"},         {"ibm819", "cp1252"},
+    {"88591", "cp1252"},         {"iso8859", "cp1252"},       {"westerneuropean", "cp1252"}, {"win1252", "cp1252"},
+    {"latin2", "iso8859_2"},     {"l2", "iso8859_2"},         {"88592", "iso8859_2"},      {"latin3", "iso8859_3"},
+    {"latin4", "iso8859_4"},     {"cyrillic", "iso8859_5"},   {"arabic", "iso8859_6"},     {"greek", "iso8859_7"},
+    {"greek8", "iso8859_7"},     {"hebrew", "iso8859_8"},     {"iso88598i", "iso8859_8"},  {"iso88598e", "iso8859_8"},
+    {"logical", "iso8859_8"},    {"iso88596i", "iso8859_6"},  {"iso88596e", "iso8859_6"},  {"latin5", "cp1254"},
+    {"iso88599", "cp1254"},      {"l5", "cp1254"},            {"latin6", "iso8859_10"},    {"latin9", "iso8859_15"},
+    {"latin0", "iso8859_15"},    {"l9", "iso8859_15"},        {"latin10", "iso8859_16"},   {"iso885911", "cp874"},
+    {"tis620", "cp874"},         {"windows874", "cp874"},     {"dos874", "cp874"},         {"koi8", "koi8_r"},
+    {"koi8r", "koi8_r"},         {"koi", "koi8_r"},           {"cskoi8r", "koi8_r"},       {"koi8u", "koi8_u"},
+    {"koi8ru", "koi8_u"},        {"macintosh", "mac_roman"},  {"mac", "mac_roman"},        {"macroman", "mac_roman"},
+    {"maccyrillic", "mac_cyrillic"}, {"macukrainian", "mac_cyrillic"},
+    {"utf16", "UTF-16"},          {"ucs2", "UTF-16"},           {"unicode", "UTF-16"},        {"iso10646ucs2", "UTF-16"},
+    {"utf16be", "UTF-16BE"},     {"utf16le", "UTF-16LE"},     {"utf32", "UTF-32"},         {"utf32be", "UTF-32BE"},
+    {"utf32le", "UTF-32LE"},     {"ucs4", "UTF-32"},          {"utf7", "UTF-7"},           {"unicode11utf7", "UTF-7"},
+    {"shiftjis", "CP932"},       {"sjis", "CP932"},           {"mskanji", "CP932"},        {"windows31j", "CP932"},
+    {"cp932", "CP932"},          {"ms932", "CP932"},          {"csshiftjis", "CP932"},     {"shiftjisms", "CP932"},
+    {"eucjp", "EUC-JP-MS"},      {"euc", "EUC-JP-MS"},        {"ujis", "EUC-JP-MS"},       {"eucjpms", "EUC-JP-MS"},
+    {"iso2022jp", "ISO-2022-JP-3"}, {"iso2022jp1", "ISO-2022-JP-2"}, {"iso2022jp2", "ISO-2022-JP-2"},
+    {"iso2022jp3", "ISO-2022-JP-3"}, {"iso2022jpms", "ISO-2022-JP-3"}, {"csiso2022jp", "ISO-2022-JP-3"},
+    {"cp50220", "ISO-2022-JP-3"}, {"cp50221", "ISO-2022-JP-3"}, {"jis", "ISO-2022-JP-3"}, {"jis7", "ISO-2022-JP-3"},
+    {"gb2312", "GB18030"},       {"gbk", "GB18030"},          {"gb18030", "GB18030"},      {"cp936", "GB18030"},
+    {"windows936", "GB18030"},   {"euccn", "GB18030"},        {"gb231280", "GB18030"},     {"chinese", "GB18030"},
+    {"csgb2312", "GB18030"},     {"hzgb2312", "HZ"},          {"hz", "HZ"},                {"iso2022cn", "ISO-2022-CN"},
+    {"iso2022cnext", "ISO-2022-CN-EXT"},
+    {"big5", "BIG5-HKSCS"},      {"cp950", "CP950"},          {"big5hkscs", "BIG5-HKSCS"}, {"cnbig5", "BIG5-HKSCS"},
+    {"csbig5", "BIG5-HKSCS"},    {"euctw", "EUC-TW"},         {"big5eten", "BIG5-HKSCS"},
+    {"ksc56011987", "CP949"},    {"ksc5601", "CP949"},        {"ks", "CP949"},             {"euckr", "CP949"},
+    {"cp949", "CP949"},          {"uhc", "CP949"},            {"korean", "CP949"},         {"windows949", "CP949"},
+    {"ksc56011989", "CP949"},    {"iso2022kr", "ISO-2022-KR"}, {"johab", "JOHAB"},
+    {"viscii", "VISCII"},        {"tcvn", "TCVN5712-1"},      {"armscii8", "ARMSCII-8"},   {"macgreek", "MACINTOSH"},
+    {"maccentraleurope", "MAC-CENTRALEUROPE"}, {"georgianps", "GEORGIAN-PS"}, {"pt154", "PT154"},
+    {"ibm037", "IBM037"},        {"cp037", "IBM037"},         {"ibm500", "IBM500"},        {"ibm1047", "IBM1047"},
+    {"cp720", "CP1256"},         {"cp737", "CP737"},          {"cp775", "CP775"},          {"cp857", "IBM857"},
+    {"cp860", "IBM860"},         {"cp861", "IBM861"},         {"cp862", "IBM862"},         {"cp863", "IBM863"},
+    {"cp864", "IBM864"},         {"cp865", "IBM865"},         {"cp869", "IBM869"},         {"cp1125", "CP1125"},
+};
+
+#define KEY_MAX 32
+
+/* Letters and digits of the name in lower case; what RFC 2231 puts behind "*" is a language. False: too long. */
+static bool charset_key(struct slice name, char key[KEY_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.len && name.data[i] != '*'; i++) {
+        char c = ascii_lower(name.data[i]);
+        if (!ascii_is_alpha(c) && !ascii_is_digit(c))
+            continue;
+        if (n + 1 == KEY_MAX)
+            return false;
+        key[n++] = c;
+    }
+    key[n] = '\0';
+    return true;
+}
+
+static const uint16_t *table_named(const char *name)
+{
+    for (size_t i = 0; i < mime_charset_n_tables; i++)
+        if (strcmp(mime_charset_tables[i].name, name) == 0)
+            return mime_charset_tables[i].upper;
+    return NULL;
+}
+
+static void charset_take(const char *value, struct mime_charset *ret)
+{
+    *ret = (struct mime_charset){.kind = MIME_CHARSET_ICONV, .iconv_name = value};
+    if (strcmp(value, "ascii") == 0)
+        ret->kind = MIME_CHARSET_UNDECLARED;
+    else if (strcmp(value, "utf8") == 0)
+        ret->kind = MIME_CHARSET_UTF8;
+    else if ((ret->upper = table_named(value)))
+        ret->kind = MIME_CHARSET_TABLE;
+}
+
+/* "iso88597", "windows1251", "cp866", "ibm850": names that are a family and a number. */
+static bool charset_of_family(const char *key, struct mime_charset *ret)
+{
+    static const struct {
+        const char *prefix, *table;
+    } families[] = {{"iso8859", "iso8859_"}, {"windows", "cp"}, {"cp", "cp"},   {"ibm", "cp"},
+                    {"win", "cp"},           {"dos", "cp"},     {"xcp", "cp"}, {"8859", "iso8859_"}};
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+        size_t n = strlen(families[i].prefix);
+        if (strncmp(key, families[i].prefix, n) != 0 || !ascii_is_digit(key[n]))
+            continue;
+        char name[KEY_MAX + 16] = "";
+        size_t base = strlen(families[i].table);
+        memcpy(name, families[i].table, base);
+        memcpy(name + base, key + n, strlen(key + n) + 1);
+        const uint16_t *upper = table_named(name);
+        /* "iso-8859-1:1987" and the like: the number ends where the year begins. */
+        if (!upper && strlen(name) > base + 4) {
+            name[strlen(name) - 4] = '\0';
+            upper = strcmp(name, "iso8859_1") == 0 ? table_named("cp1252") : table_named(name);
+        }
+        if (!upper)
+            continue;
+        *ret = (struct mime_charset){.kind = MIME_CHARSET_TABLE, .upper = upper};
+        return true;
+    }
+    return false;
+}
+
+static bool charset_by_key(const char *key, struct mime_charset *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+        if (strcmp(aliases[i].key, key) == 0) {
+            charset_take(aliases[i].value, ret);
+            return true;
+        }
+    }
+    return charset_of_family(key, ret);
+}
+
+void mime_charset_find(struct slice name, struct mime_charset *ret)
+{
+    char key[KEY_MAX];
+    *ret = (struct mime_charset){.kind = MIME_CHARSET_UNKNOWN};
+    if (!charset_key(name, key))
+        return;
+    if (key[0] == '\0')
+        ret->kind = MIME_CHARSET_UNDECLARED;
+    else if (!charset_by_key(key, ret) && key[0] == 'x')
+        charset_by_key(key + 1, ret);
+}
+
+void mime_charset_guess(bool valid_utf8, struct mime_charset *ret)
+{
+    if (valid_utf8)
+        *ret = (struct mime_charset){.kind = MIME_CHARSET_UTF8};
+    else
+        charset_take("cp1252", ret);
+}
+
+/* An open converter for the charset: kept ones first. (iconv_t) -1 when there is none. */
+static iconv_t decoder_iconv(struct mime_decoder *d, const char *name)
+{
+    for (unsigned i = 0; i < MIME_CONVERTERS; i++) {
+        if (strcmp(d->converters[i].name, name) == 0) {
+            iconv(d->converters[i].cd, NULL, NULL, NULL, NULL);
+            return d->converters[i].cd;
+        }
+    }
+    iconv_t cd = iconv_open("UTF-8", name);
+    if (cd == (iconv_t) -1)
+        return cd;
+    struct mime_converter *place = &d->converters[d->next_converter++ % MIME_CONVERTERS];
+    if (place->name[0])
+        iconv_close(place->cd);
+    memcpy(place->name, name, strlen(name) + 1);
+    place->cd = cd;
+    return cd;
+}
+
+int mime_conversion_init(struct mime_conversion *c, struct mime_decoder *d, const struct mime_charset *charset)
+{
+    *c = (struct mime_conversion){.charset = *charset, .cd = (iconv_t) -1};
+    if (charset->kind == MIME_CHARSET_ICONV) {
+        c->cd = decoder_iconv(d, charset->iconv_name);
+        if (c->cd == (iconv_t) -1 && errno == ENOMEM)
+            return -ENOMEM;
+        if (c->cd == (iconv_t) -1) {
+            /* The system's iconv does not know it. */
+            c->charset.kind = MIME_CHARSET_UTF8;
+            c->damaged = true;
+        }
+    }
+    return 0;
+}
+
+static size_t put_replacement(char *out)
+{
+    memcpy(out, UTF8_REPLACEMENT, 3);
+    return 3;
+}
+
+/* Bytes of ASCII other than NUL at the front of `p`. */
+static size_t ascii_run(const char *p, size_t len)
+{
+    size_t i = 0;
+    uint64_t w;
+    while (len - i >= sizeof(w)) {
+        memcpy(&w, p + i, sizeof(w));
+        if ((w | (w - 0x0101010101010101U)) & 0x8080808080808080U)
+            break;
+        i += sizeof(w);
+    }
+    while (i < len && (signed char) p[i] > 0)
+        i++;
+    return i;
+}
+
+/* Bytes at `p`, where no well-formed character begins, that one U+FFFD stands for: the longest beginning of a
+ * character. *ret_open: the input ends before it could be finished. */
+static size_t broken_len(const char *p, size_t len, bool *ret_open)
+{
+    const unsigned char *s = (const unsigned char *) p;
+    unsigned char low = 0x80, high = 0xbf;
+    size_t need, k = 1;
+
+    *ret_open = false;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        need = 2;
+    else if (s[0] >= 0xe0 && s[0] <= 0xef)
+        need = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+        need = 4;
+    else
+        return 1;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    for (; k < need && k < len && s[k] >= low && s[k] <= high; k++)
+        low = 0x80, high = 0xbf;
+    *ret_open = k == len && k < need;
+    return k;
+}
+
+static size_t convert_utf8(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
+{
+    size_t i = 0, o = 0;
+    while (i < len) {
+        size_t run = ascii_run(p + i, len - i);
+        memcpy(out + o, p + i, run);
+        i += run;
+        o += run;
+        if (i == len)
+            break;
+        size_t n = utf8_char_len(p + i, len - i);
+        if (n && p[i] != '\0') {
+            memcpy(out + o, p + i, n);
+            i += n;
+            o += n;
+            continue;
+        }
+        bool open = false;
+        if (n) {
+            c->had_nul = true;
+        } else {
+            n = broken_len(p + i, len - i, &open);
+            if (open && !last) {
+                c->n_pending = (unsigned) n;
+                memmove(c->pending, p + i, n);
+                break;
+            }
+            c->damaged = true;
+        }
+        i += n;
+        o += put_replacement(out + o);
+    }
+    return o;
+}
+
+static size_t convert_table(struct mime_conversion *c, const char *p, size_t len, char *out)
+{
+    size_t i = 0, o = 0;
+    while (i < len) {
+        size_t run = ascii_run(p + i, len - i);
+        memcpy(out + o, p + i, run);
+        i += run;
+        o += run;
+        if (i == len)
+            break;
+        unsigned char b = (unsigned char) p[i++];
+        if (b == 0) {
+            c->had_nul = true;
+            o += put_replacement(out + o);
+            continue;
+        }
+        if (b < 0x80) {
+            out[o++] = (char) b;
+            continue;
+        }
+        uint16_t cp = c->charset.upper[b - 0x80];
+        if (cp == 0xfffd)
+            c->damaged = true;
+        o += utf8_encode(cp, out + o);
+    }
+    return o;
+}
+
+/* What iconv wrote may hold NULs; they are replaced in a second step, which is rare. */
+static size_t replace_nuls(struct mime_conversion *c, char *out, size_t n)
+{
+    if (!memchr(out, '\0', n))
+        return n;
+    c->had_nul = true;
+    size_t nuls = 0;
+    for (size_t i = 0; i < n; i++)
+        nuls += out[i] == '\0';
+    size_t o = n + 2 * nuls;
+    for (size_t i = n; i-- > 0;) {
+        if (out[i] == '\0') {
+            o -= 3;
+            memcpy(out + o, UTF8_REPLACEMENT, 3);
+        } else {
+            out[--o] = out[i];
+        }
+    }
+    return n + 2 * nuls;
+}
+
+static size_t convert_iconv(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
+{
+    char *in = (char *) (uintptr_t) p, *to = out;
+    size_t in_left = len, room = mime_convert_max(len);
+
+    while (in_left) {
+        if (iconv(c->cd, &in, &in_left, &to, &room) != (size_t) -1)
+            break;
+        if (errno == EINVAL && !last && in_left < sizeof(c->pending)) {
+            memmove(c->pending, in, in_left);
+            c->n_pending = (unsigned) in_left;
+            break;
+        }
+        if (errno == E2BIG || room < 8)
+            break; /* cannot be: three bytes for one are enough for every charset in the table */
+        c->damaged = true;
+        /* A byte above ASCII that does not convert is passed over; what follows may be good. */
+        to += put_replacement(to);
+        room -= 3;
+        in++;
+        in_left--;
+    }
+    return replace_nuls(c, out, (size_t) (to - out));
+}
+
+static size_t convert(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
+{
+    switch (c->charset.kind) {
+    case MIME_CHARSET_UNDECLARED:
+    case MIME_CHARSET_UNKNOWN:
+    case MIME_CHARSET_UTF8:
+        return convert_utf8(c, p, len, last, out);
+    case MIME_CHARSET_TABLE:
+        return convert_table(c, p, len, out);
+    case MIME_CHARSET_ICONV:
+        return convert_iconv(c, p, len, last, out);
+    }
+    return 0;
+}
+
+size_t mime_conversion_feed(struct mime_conversion *c, struct slice in, char *out)
+{
+    size_t o = 0;
+    while (c->n_pending && in.len) {
+        char start[sizeof(c->pending) + 1];
+        size_t n = c->n_pending;
+        memcpy(start, c->pending, n);
+        start[n++] = in.data[0];
+        c->n_pending = 0;
+        o += convert(c, start, n, n >= sizeof(c->pending), out + o);
+        in = slice_from(in, 1);
+    }
+    return in.len ? o + convert(c, in.data, in.len, false, out + o) : o;
+}
+
+size_t mime_conversion_finish(struct mime_conversion *c, char *out)
+{
+    char start[sizeof(c->pending)];
+    size_t n = c->n_pending;
+    if (!n)
+        return 0;
+    memcpy(start, c->pending, n);
+    c->n_pending = 0;
+    return convert(c, start, n, true, out);
+}

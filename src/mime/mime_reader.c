@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "mime_message.h"
+
+#include "mime_internal.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CHUNK 65536 /* encoded bytes taken at once: decoded and converted, they stay in the processor's cache */
+
+struct mime_part_reader {
+    struct mime_decoder *d;
+    struct mime_source src;
+    const struct mime_part *part; /* NULL: a bare content */
+    enum mime_read_mode mode;
+    struct mime_window w;
+    uint64_t pos;
+    struct mime_transfer transfer;
+    struct slice charset_name;
+    struct mime_charset charset;
+    struct mime_conversion conversion;
+    char *decoded, *text; /* of CHUNK input bytes */
+    enum { READER_START, READER_BODY, READER_GUESSED, READER_END } state;
+    bool cr_waits; /* text: the last piece ended with CR */
+};
+
+static struct mime_part_reader *reader_new(struct mime_decoder *d, const struct mime_source *src,
+                                           enum mime_encoding encoding, struct slice charset, enum mime_read_mode mode)
+{
+    struct mime_part_reader *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->d = d;
+    r->src = *src;
+    r->mode = mode;
+    r->charset_name = charset;
+    mime_transfer_init(&r->transfer, encoding);
+    mime_window_init(&r->w, &r->src);
+    size_t room = mime_transfer_max(&r->transfer, CHUNK) + mime_transfer_max(&r->transfer, 0);
+    if (encoding != MIME_ENCODING_IDENTITY)
+        r->decoded = malloc(room);
+    if (mode == MIME_READ_TEXT)
+        r->text = malloc(mime_convert_max(room) + mime_convert_max(0) + 1);
+    if ((encoding != MIME_ENCODING_IDENTITY && !r->decoded) || (mode == MIME_READ_TEXT && !r->text)) {
+        mime_part_reader_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+struct mime_part_reader *mime_content_reader_new(struct mime_decoder *d, const struct mime_source *src,
+                                                 enum mime_encoding encoding, struct slice charset,
+                                                 enum mime_read_mode mode)
+{
+    return reader_new(d, src, encoding, charset, mode);
+}
+
+struct mime_part_reader *mime_part_reader_new(struct mime_message *m, const struct mime_part *part,
+                                              enum mime_read_mode mode)
+{
+    struct mime_source src = mime_source_part(&m->source, part->body_offset, part->body_size);
+    struct mime_part_reader *r = reader_new(&m->decoder, &src, part->encoding, part->charset, mode);
+    if (r)
+        r->part = part;
+    return r;
+}
+
+void mime_part_reader_free(struct mime_part_reader *r)
+{
+    if (!r)
+        return;
+    mime_window_done(&r->w);
+    free(r->decoded);
+    free(r->text);
+    free(r);
+}
+
+static void reader_defect(struct mime_part_reader *r, const char *what)
+{
+    char where[128];
+    const char *saved = r->d->where;
+    if (r->part && r->part->parent && r->part->number.len < 100) {
+        memcpy(where, "part ", 5);
+        memcpy(where + 5, r->part->number.data, r->part->number.len);
+        where[5 + r->part->number.len] = '\0';
+        r->d->where = where;
+    }
+    mime_defect(r->d, what);
+    r->d->where = saved;
+}
+
+/* The next decoded bytes; empty and *ret_end at the end. */
+static int next_bytes(struct mime_part_reader *r, struct slice *ret, bool *ret_end)
+{
+    struct slice in;
+    *ret_end = false;
+    int e = mime_window_get(&r->w, r->pos, 1, &in);
+    if (e < 0)
+        return e;
+    in = slice_to(in, CHUNK);
+    r->pos += in.len;
+    *ret_end = in.len == 0;
+    if (r->transfer.encoding == MIME_ENCODING_IDENTITY) {
+        *ret = in;
+        return 0;
+    }
+    size_t n = in.len ? mime_transfer_decode(&r->transfer, in, r->decoded)
+                      : mime_transfer_finish(&r->transfer, r->decoded);
+    *ret = slice_of(r->decoded, n);
+    return 0;
+}
+
+static bool is_ascii(struct slice s)
+{
+    size_t i = 0;
+    uint64_t w;
+    for (; s.len - i >= sizeof(w); i += sizeof(w)) {
+        memcpy(&w, s.data + i, sizeof(w));
+        if (w & 0x8080808080808080U)
+            return false;
+    }
+    for (; i < s.len; i++)
+        if ((unsigned char) s.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* Looks at the whole content: what no charset is declared for is UTF-8 or is not. */
+static int guess_charset(struct mime_part_reader *r)
+{
+    struct mime_part_reader *again = reader_new(r->d, &r->src, r->transfer.encoding, SLICE_EMPTY, MIME_READ_BYTES);
+    struct utf8_state st = {0};
+    struct slice s;
+    bool end = false;
+    int e = again ? 0 : -ENOMEM;
+    while (e == 0 && !end && !st.bad) {
+        e = next_bytes(again, &s, &end);
+        if (e == 0)
+            utf8_state_feed(&st, s.data, s.len);
+    }
+    mime_part_reader_free(again);
+    if (e < 0)
+        return e;
+    mime_charset_guess(utf8_state_ok(&st), &r->charset);
+    reader_defect(r, r->charset.kind == MIME_CHARSET_UTF8 ? "8-bit text without a charset, taken as UTF-8"
+                                                          : "8-bit text without a charset, taken as windows-1252");
+    return mime_conversion_init(&r->conversion, r->d, &r->charset);
+}
+
+static int start_text(struct mime_part_reader *r)
+{
+    mime_charset_find(r->charset_name, &r->charset);
+    if (r->charset.kind == MIME_CHARSET_UNKNOWN)
+        reader_defect(r, "unknown charset");
+    bool guess = r->charset.kind == MIME_CHARSET_UNKNOWN || r->charset.kind == MIME_CHARSET_UNDECLARED;
+    r->state = guess ? READER_BODY : READER_GUESSED;
+    return mime_conversion_init(&r->conversion, r->d, &r->charset);
+}
+
+/* CRLF and CR as LF, in place; a CR at the end waits for what follows. */
+static size_t line_ends(struct mime_part_reader *r, char *p, size_t len, bool end)
+{
+    size_t i = 0, o = 0;
+    if (!memchr(p, '\r', len))
+        return len;
+    while (i < len) {
+        const char *cr = memchr(p + i, '\r', len - i);
+        size_t run = cr ? (size_t) (cr - p) - i : len - i;
+        if (o != i)
+            memmove(p + o, p + i, run);
+        o += run;
+        i += run;
+        if (!cr)
+            break;
+        if (i + 1 == len && !end) {
+            r->cr_waits = true;
+            break;
+        }
+        p[o++] = '\n';
+        i += i + 1 < len && p[i + 1] == '\n' ? 2 : 1;
+    }
+    return o;
+}
+
+static int next_text(struct mime_part_reader *r, struct slice *ret, bool *ret_end)
+{
+    struct slice s;
+    int e = 0;
+    bool first = r->state == READER_START;
+    if (first)
+        e = start_text(r);
+    if (e == 0)
+        e = next_bytes(r, &s, ret_end);
+    if (e == 0 && r->state == READER_BODY && !is_ascii(s)) {
+        /* The conversion so far has seen ASCII only: it can begin anew. */
+        e = guess_charset(r);
+        r->state = READER_GUESSED;
+    }
+    if (e < 0)
+        return e;
+    size_t n = 0;
+    if (r->cr_waits)
+        r->text[n++] = '\r';
+    r->cr_waits = false;
+    n += mime_conversion_feed(&r->conversion, s, r->text + n);
+    if (*ret_end)
+        n += mime_conversion_finish(&r->conversion, r->text + n);
+    n = line_ends(r, r->text, n, *ret_end);
+    *ret = slice_of(r->text, n);
+    if (first && slice_starts(*ret, SLICE("\xef\xbb\xbf")))
+        *ret = slice_from(*ret, 3);
+    return 0;
+}
+
+static void report_damage(struct mime_part_reader *r)
+{
+    if (r->transfer.damaged) {
+        switch (r->transfer.encoding) {
+        case MIME_ENCODING_BASE64:
+            reader_defect(r, "damaged base64");
+            break;
+        case MIME_ENCODING_QP:
+            reader_defect(r, "damaged quoted-printable");
+            break;
+        case MIME_ENCODING_UUENCODE:
+            reader_defect(r, "damaged uuencode");
+            break;
+        case MIME_ENCODING_IDENTITY:
+            break;
+        }
+    }
+    if (r->conversion.damaged)
+        reader_defect(r, "bytes that are no characters of the charset");
+    if (r->conversion.had_nul)
+        reader_defect(r, "NUL in a text");
+}
+
+int mime_part_read(struct mime_part_reader *r, struct slice *ret)
+{
+    bool end = false;
+    *ret = SLICE("");
+    /* A piece may decode to nothing; only the end is empty. */
+    while (r->state != READER_END && ret->len == 0) {
+        int e = r->mode == MIME_READ_TEXT ? next_text(r, ret, &end) : next_bytes(r, ret, &end);
+        if (e < 0)
+            return e;
+        if (end) {
+            report_damage(r);
+            r->state = READER_END;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The search for lines that may be boundaries. Internal to the room. */
+#ifndef POSTERN_MIME_SCAN_H
+#define POSTERN_MIME_SCAN_H
+
+#include "slice.h"
+
+/* Index of the first "\n--" in `s`, or s.len. */
+size_t mime_find_dash_line(struct slice s);
+
+#endif
