@@ -2,7 +2,8 @@
 /* The accounts registry: which accounts there are now, and the pools that serve them. An account object is bound to
  * one immutable configuration; after a reload a changed account is a new object, calls in flight keep the old one
  * by their reference, and pools whose connections would be the same go over to the new object while the others
- * drain. Accounts of inline options live here too: at most 32 a user, forgotten when idle. Loop thread only. */
+ * drain when the last reference to the old object goes: whoever has something under way in a pool holds one. Accounts
+ * of inline options live here too: at most 32 a user, forgotten when idle. Loop thread only. */
 #ifndef POSTERN_ACCOUNTS_H
 #define POSTERN_ACCOUNTS_H
 

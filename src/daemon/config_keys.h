@@ -58,7 +58,7 @@ struct config_key {
     enum config_type type;
     unsigned protocols; /* CONFIG_IN_PROTOCOL: whose row this is; else CONFIG_FOR_ALL */
     unsigned flags;
-    uint64_t min, max;        /* numbers, durations, sizes; characters of strings */
+    uint64_t min, max;        /* numbers, durations, sizes; bytes of strings; words of lists; max 0: none */
     const char *fallback;     /* the default as it would stand in a file; NULL: none */
     const char *const *words; /* CONFIG_ENUM, NULL-ended */
     size_t offset;

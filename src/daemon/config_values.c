@@ -355,8 +355,8 @@ static int read_list(const struct config_key *key, struct slice text, const stru
             return r;
         n++;
     }
-    if (key->type == CONFIG_METHODS && n > ENGINE_MAX_METHODS)
-        return bad(source, "has more than %d methods", ENGINE_MAX_METHODS);
+    if (key->max && n > key->max)
+        return bad(source, "has more than %llu entries", (unsigned long long) key->max);
     if (key->type == CONFIG_METHODS && n > 1)
         for (size_t i = 0; i < n; i++)
             if (strcmp(words[i], "auto") == 0)

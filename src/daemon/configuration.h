@@ -213,11 +213,11 @@ struct account_config *account_config_ref(struct account_config *a);
 struct account_config *account_config_unref(struct account_config *a); /* accepts NULL, returns NULL */
 bool account_name_is_valid(struct slice name);
 
-/* The endpoint that net connects to: everything of protocols[p], which must be present. `source` (may be NULL) and the
- * quotas (may be NULL) are referenced. NULL when out of memory. */
-struct endpoint *account_config_endpoint(const struct account_config *account, enum protocol p,
-                                         struct credential_source *source, struct connection_quota *account_quota,
-                                         struct connection_quota *host_quota);
+/* The endpoint that net connects to: everything of protocols[p], which must be present. `source` and the quotas may be
+ * NULL, and are referenced. -ENOMEM, or FAULT_TLS where the file with the key's passphrase cannot be read. */
+int account_config_endpoint(const struct account_config *account, enum protocol p, struct credential_source *source,
+                            struct connection_quota *account_quota, struct connection_quota *host_quota,
+                            struct endpoint **ret, struct fault *fault);
 
 /* A member of an inline `options` object, as decoded from JSON. */
 enum option_type { OPTION_BOOL, OPTION_INT, OPTION_STRING, OPTION_LIST };

@@ -5,14 +5,17 @@ libdaemon_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC) $(PROTOCOLS_INC) $(NET_INC) $(RP
 libdaemon_la_SOURCES =
 libdaemon_la_SOURCES += \
 	%reldir%/access.c %reldir%/access.h \
-	%reldir%/accounts.h \
+	%reldir%/accounts.c %reldir%/accounts.h \
+	%reldir%/child.c %reldir%/child.h \
 	%reldir%/config_account.c %reldir%/config_account.h \
+	%reldir%/config_endpoint.c \
 	%reldir%/config_file.c %reldir%/config_file.h \
 	%reldir%/config_keys.c %reldir%/config_keys.h \
 	%reldir%/config_serialize.c \
 	%reldir%/config_values.c \
 	%reldir%/configuration.c %reldir%/configuration.h \
 	%reldir%/content.h \
+	%reldir%/credentials.c %reldir%/credentials.h \
 	%reldir%/gateway.h \
 	%reldir%/log.c %reldir%/log.h \
 	%reldir%/op.h
