@@ -12,7 +12,8 @@ libmime_la_SOURCES = \
 	%reldir%/mime_internal.h \
 	%reldir%/mime_message.c %reldir%/mime_message.h \
 	%reldir%/mime_param.c \
-	%reldir%/mime_raw.h \
+	%reldir%/mime_envelope.c %reldir%/mime_envelope.h \
+	%reldir%/mime_raw.c %reldir%/mime_raw.h \
 	%reldir%/mime_reader.c \
 	%reldir%/mime_scan.c %reldir%/mime_scan.h \
 	%reldir%/mime_sort.c \

@@ -5,6 +5,7 @@
 
 #include "mime_charset.h"
 #include "mime_message.h"
+#include "mime_raw.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -455,6 +456,80 @@ START_TEST(limits)
 }
 END_TEST
 
+static void check_raw(const char *raw, const char *prefix, const char *want)
+{
+    struct mime_source src;
+    mime_source_memory(&src, slice_of_str(raw));
+    for (size_t piece = 1; piece < 100; piece++) {
+        struct mime_raw_reader *r = mime_raw_reader_new(&src, slice_of_str(prefix));
+        char out[2048];
+        for (int round = 0; round < 2; round++) {
+            size_t n = 0, got = 1;
+            while (got) {
+                ck_assert_int_eq(mime_raw_read(r, out + n, piece, &got), 0);
+                n += got;
+            }
+            ck_assert_msg(slice_eq(slice_of(out, n), slice_of_str(want)), "'%s' gives '%.*s'", raw, (int) n, out);
+            mime_raw_rewind(r);
+        }
+        mime_raw_reader_free(r);
+    }
+    struct mime_raw_info info;
+    setup();
+    ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
+    ck_assert_uint_eq(info.size + strlen(prefix) + (prefix[0] && !info.has_header ? 2 : 0), strlen(want));
+    teardown();
+}
+
+START_TEST(raw_filter)
+{
+    check_raw("A: b\r\n\r\nbody\r\n", "", "A: b\r\n\r\nbody\r\n");
+    check_raw("A: b\n\nbody\n", "X: y\r\n", "X: y\r\nA: b\r\n\r\nbody\r\n");
+    check_raw("A: b\rC: d\r\rbo\rdy\r\n\n\r", "", "A: b\r\nC: d\r\n\r\nbo\r\ndy\r\n\r\n\r\n");
+    /* Smuggled ends of data */
+    check_raw("A: b\n\nx\n.\nMAIL\r.\rRCPT\r\n.\n", "",
+              "A: b\r\n\r\nx\r\n.\r\nMAIL\r\n.\r\nRCPT\r\n.\r\n");
+    check_raw("To: a\nBcc: b,\n c,\n\td\nBCC : e\nResent-Bcc: f\nBccx: g\n\nBcc: body\n", "",
+              "To: a\r\nBccx: g\r\n\r\nBcc: body\r\n");
+    /* A Bcc that only shows once line ends are right. */
+    check_raw("To: a\rBcc: b\r\n\r\n", "", "To: a\r\n\r\n");
+    check_raw("no header\nBcc: text\n", "X: y\r\n", "X: y\r\n\r\nno header\r\nBcc: text\r\n");
+    check_raw("no header", "", "no header");
+    check_raw("\nbody", "X: y\r\n", "X: y\r\n\r\nbody");
+    check_raw("Subject: only a header", "X: y\r\n", "X: y\r\nSubject: only a header");
+    check_raw("From ann Mon\nA: b\n\nx", "X: y\r\n", "From ann Mon\r\nX: y\r\nA: b\r\n\r\nx");
+    check_raw("", "X: y\r\n", "X: y\r\n\r\n");
+}
+END_TEST
+
+START_TEST(raw_info)
+{
+    static const char raw[] = "From: Ann <ann@x>\nSender: sec@x\nTo: b@x, G: c@x, d@x;\nCc: b@x\nBcc: e@x\nTo: f@x\n"
+                              "Message-ID: <id@x>\n\nb\xc3\xb6\n0123456789";
+    struct mime_source src;
+    struct mime_raw_info info;
+    mime_source_memory(&src, SLICE_EMPTY);
+    ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
+    ck_assert(!info.has_header && !info.from.data);
+    mime_source_memory(&src, slice_of_str(raw));
+    ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
+    ck_assert(info.has_header && !info.has_date && info.has_message_id && !info.header_8bit && info.body_8bit);
+    ck_slice_eq(info.message_id, "id@x");
+    ck_slice_eq(info.from, "sec@x");
+    ck_slice_eq(info.header_from, "ann@x");
+    ck_assert_uint_eq(info.n_recipients, 5);
+    ck_slice_eq(info.recipients[0], "b@x");
+    ck_slice_eq(info.recipients[4], "e@x");
+    ck_assert_uint_eq(info.longest_line, strlen("To: b@x, G: c@x, d@x;"));
+    mime_source_memory(&src, SLICE("Resent-From: r@x\nResent-To: s@x\nResent-From: old@x\nResent-To: old@x\nFrom: a@x\n"
+                                   "To: b@x\n\n"));
+    ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
+    ck_slice_eq(info.from, "r@x");
+    ck_assert_uint_eq(info.n_recipients, 1);
+    ck_slice_eq(info.recipients[0], "s@x");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mime");
@@ -466,6 +541,7 @@ int main(void)
     tcase_add_test(tc, parameters);
     tcase_add_test(tc, parameter_limits);
     tcase_add_test(tc, message_ids);
+    tcase_add_test(tc, raw_info);
     suite_add_tcase(suite, tc);
     tc = tcase_create("message");
     tcase_set_timeout(tc, 60);
@@ -476,6 +552,7 @@ int main(void)
     tcase_add_test(tc, sorting);
     tcase_add_test(tc, broken_messages);
     tcase_add_test(tc, limits);
+    tcase_add_test(tc, raw_filter);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
 }
