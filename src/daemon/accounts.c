@@ -406,7 +406,7 @@ int accounts_reload(struct accounts *as, struct config *config)
     }
     list_foreach (&as->named, a, struct account, link) {
         list_remove(&a->link);
-            list_append(&old, &a->link);
+        list_append(&old, &a->link);
     }
     list_foreach (&fresh, a, struct account, link) {
         list_remove(&a->link);
@@ -586,8 +586,7 @@ static struct account *find_inline(struct accounts *as, uint32_t uid, enum proto
 }
 
 int account_lookup_inline(struct accounts *as, const struct peer *peer, enum protocol protocol,
-                          const struct option *options, size_t n, unsigned rights, struct account **ret,
-                          struct fault *fault)
+                          const struct rpc_options *options, unsigned rights, struct account **ret, struct fault *fault)
 {
     struct account_config *config;
     size_t count;
@@ -595,7 +594,7 @@ int account_lookup_inline(struct accounts *as, const struct peer *peer, enum pro
         return fault_set(fault, -ESHUTDOWN, FAULT_UNAVAILABLE, NULL, "the gateway is shutting down");
     if (!access_allows_inline(as->config, peer))
         return fault_set(fault, -EACCES, FAULT_DENIED, NULL, "you may not use inline options");
-    int r = account_config_from_options(protocol, options, n, &config, fault);
+    int r = account_config_from_options(protocol, options, &config, fault);
     if (r < 0)
         return r;
     r = check_rights(config, peer, rights, fault);

@@ -37,7 +37,7 @@ int account_lookup(struct accounts *accounts, const struct peer *peer, struct sl
 /* The same for inline options (see account_config_from_options()). -EACCES when the peer may not use them, -EBUSY
  * FAULT_LIMIT when it has too many. */
 int account_lookup_inline(struct accounts *accounts, const struct peer *peer, enum protocol protocol,
-                          const struct option *options, size_t n, unsigned rights, struct account **ret,
+                          const struct rpc_options *options, unsigned rights, struct account **ret,
                           struct fault *fault);
 struct account *account_ref(struct account *account);
 struct account *account_unref(struct account *account); /* accepts NULL, returns NULL */

@@ -415,7 +415,8 @@ static void report_fault(void *arg, unsigned line, const char *text)
     fault_set(arg, -EINVAL, FAULT_INVALID_PARAMS, NULL, "options: %s", text);
 }
 
-static int read_option(struct drafting *d, struct config_section *s, const struct option *option, struct fault *fault)
+static int read_option(struct drafting *d, struct config_section *s, const struct rpc_option *option,
+                       struct fault *fault)
 {
     int len = (int) MIN(option->name.len, (size_t) 64);
     const char *name = option->name.data ? option->name.data : "";
@@ -436,8 +437,8 @@ static int read_option(struct drafting *d, struct config_section *s, const struc
     return r;
 }
 
-int account_config_from_options(enum protocol protocol, const struct option *options, size_t n,
-                                struct account_config **ret, struct fault *fault)
+int account_config_from_options(enum protocol protocol, const struct rpc_options *options, struct account_config **ret,
+                                struct fault *fault)
 {
     struct account_config *account = account_new();
     struct drafting *d = malloc(sizeof(*d));
@@ -445,8 +446,8 @@ int account_config_from_options(enum protocol protocol, const struct option *opt
     int r = account && d ? drafting_init(d, account, NULL) : -ENOMEM;
     if (r == 0) {
         account->protocols[protocol].present = true;
-        for (size_t i = 0; i < n && r == 0; i++)
-            r = read_option(d, &d->sections[protocol], &options[i], &first);
+        for (size_t i = 0; options && i < options->n && r == 0; i++)
+            r = read_option(d, &d->sections[protocol], &options->items[i], &first);
         const struct config_section *s = &d->sections[protocol];
         if (r == 0 && config_section_line(s, "password") && config_section_line(s, "token"))
             r = fault_set(&first, -EINVAL, FAULT_INVALID_PARAMS, NULL,

@@ -87,7 +87,7 @@ struct config_source {
  * untouched. A CONFIG_SECRET that stood there is released. */
 int config_value_read(const struct config_key *key, struct slice text, void *base, struct config_source *source);
 /* The same from a typed option of JSON. */
-int config_value_read_option(const struct config_key *key, const struct option *option, void *base,
+int config_value_read_option(const struct config_key *key, const struct rpc_option *option, void *base,
                              struct config_source *source);
 /* `user:NAME` or `group:NAME`; numbers stand for themselves where no such name exists. */
 int config_principal_read(struct slice text, struct principal *ret, struct config_source *source);

@@ -575,7 +575,7 @@ static bool is_list(enum config_type type)
            type == CONFIG_DIGESTS;
 }
 
-int config_value_read_option(const struct config_key *key, const struct option *option, void *base,
+int config_value_read_option(const struct config_key *key, const struct rpc_option *option, void *base,
                              struct config_source *source)
 {
     void *target = (char *) base + key->offset;
@@ -584,21 +584,25 @@ int config_value_read_option(const struct config_key *key, const struct option *
     bool is_number = key->type == CONFIG_UINT || key->type == CONFIG_PORT || key->type == CONFIG_DURATION ||
                      key->type == CONFIG_SIZE;
     if (is_number) {
-        if (option->type != OPTION_INT || option->integer < 0)
+        if (option->kind != RPC_OPTION_NUMBER || option->number < 0)
             return bad(source, "must be %s", key->type == CONFIG_DURATION ? "a number of milliseconds" : "a number");
-        int r = check_range(key, (uint64_t) option->integer, source);
-        return r < 0 ? r : store_number(key, (uint64_t) option->integer, target);
+        int r = check_range(key, (uint64_t) option->number, source);
+        return r < 0 ? r : store_number(key, (uint64_t) option->number, target);
     }
     if (key->type == CONFIG_BOOL) {
-        if (option->type != OPTION_BOOL)
+        if (option->kind != RPC_OPTION_BOOL)
             return bad(source, "must be true or false");
-        *(bool *) target = option->boolean;
+        *(bool *) target = option->yes;
         return 0;
     }
-    if (is_list(key->type) && option->type == OPTION_LIST)
-        return option->n_items == 0 ? bad(source, "must not be empty")
-                                    : read_list(key, SLICE_EMPTY, option->items, option->n_items, source, target);
-    if (option->type != OPTION_STRING)
+    if (is_list(key->type) && option->kind == RPC_OPTION_STRINGS)
+        return option->strings.n == 0
+                   ? bad(source, "must not be empty")
+                   : read_list(key, SLICE_EMPTY, option->strings.items, option->strings.n, source, target);
+    if (key->flags & CONFIG_INLINE_ONLY && option->kind == RPC_OPTION_CONTENT)
+        return option->content.kind == RPC_CONTENT_BYTES ? config_value_read(key, option->content.bytes, base, source)
+                                                         : bad(source, "must be given as text or base64");
+    if (option->kind != RPC_OPTION_STRING)
         return bad(source, is_list(key->type) ? "must be a string or an array of strings" : "must be a string");
     return config_value_read(key, option->string, base, source);
 }

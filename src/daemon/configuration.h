@@ -16,6 +16,7 @@
 #include "endpoint.h"
 #include "fault.h"
 #include "macros.h"
+#include "rpc_types.h"
 #include "secret.h"
 #include "slice.h"
 
@@ -219,20 +220,10 @@ int account_config_endpoint(const struct account_config *account, enum protocol 
                             struct connection_quota *account_quota, struct connection_quota *host_quota,
                             struct endpoint **ret, struct fault *fault);
 
-/* A member of an inline `options` object, as decoded from JSON. */
-enum option_type { OPTION_BOOL, OPTION_INT, OPTION_STRING, OPTION_LIST };
-struct option {
-    struct slice name;
-    enum option_type type;
-    bool boolean;
-    int64_t integer; /* durations are in ms */
-    struct slice string;
-    const struct slice *items; /* OPTION_LIST: strings */
-    size_t n_items;
-};
-/* An account of its own for one protocol. The option `ca` (a Content) comes as the OPTION_STRING of its bytes.
- * Errors are FAULT_INVALID_PARAMS naming the option. Equal digests of the protocol are equal connections. */
-int account_config_from_options(enum protocol protocol, const struct option *options, size_t n,
-                                struct account_config **ret, struct fault *fault);
+/* An account of its own for one protocol, from a call's inline `options` (NULL: none; durations are in ms). A Content
+ * (`ca`) must hold its bytes, not a descriptor. Errors are FAULT_INVALID_PARAMS naming the option. Equal digests of the
+ * protocol are equal connections. */
+int account_config_from_options(enum protocol protocol, const struct rpc_options *options, struct account_config **ret,
+                                struct fault *fault);
 
 #endif

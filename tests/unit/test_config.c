@@ -434,44 +434,50 @@ END_TEST
 
 #define OPT_S(n, s)                                                                                                    \
     {                                                                                                                  \
-        .name = SLICE(n), .type = OPTION_STRING, .string = SLICE(s)                                                    \
+        .name = SLICE(n), .kind = RPC_OPTION_STRING, .string = SLICE(s)                                                \
     }
 #define OPT_I(n, i)                                                                                                    \
     {                                                                                                                  \
-        .name = SLICE(n), .type = OPTION_INT, .integer = (i)                                                           \
+        .name = SLICE(n), .kind = RPC_OPTION_NUMBER, .number = (i)                                                     \
     }
 #define OPT_B(n, b)                                                                                                    \
     {                                                                                                                  \
-        .name = SLICE(n), .type = OPTION_BOOL, .boolean = (b)                                                          \
+        .name = SLICE(n), .kind = RPC_OPTION_BOOL, .yes = (b)                                                          \
     }
 
 START_TEST(test_options)
 {
-    static const struct slice methods[] = {{"Plain", 5}, {"login", 5}};
-    const struct option options[] = {
+    static struct slice methods[] = {{"Plain", 5}, {"login", 5}};
+    struct rpc_option options[] = {
         OPT_S("host", "mail.example.com"),
         OPT_I("port", 993),
         OPT_S("username", "ann"),
         OPT_S("password", "pw"),
         OPT_I("timeout", 1500),
         OPT_B("verify_peer", false),
-        OPT_S("ca", "-----BEGIN\nx\n"),
-        {.name = SLICE("method"), .type = OPTION_LIST, .items = methods, .n_items = 2},
+        {.name = SLICE("ca"),
+         .kind = RPC_OPTION_CONTENT,
+         .content = {.kind = RPC_CONTENT_BYTES, .bytes = SLICE("-----BEGIN\nx\n")}},
+        {.name = SLICE("method"), .kind = RPC_OPTION_STRINGS, .strings = {methods, 2}},
         OPT_S("disable", "idle"),
     };
     struct account_config *a, *b;
     struct fault fault = {.kind = FAULT_NONE};
-    ck_assert_int_eq(account_config_from_options(PROTOCOL_IMAP, options, ARRAY_LEN(options), &a, &fault), 0);
+    ck_assert_int_eq(
+        account_config_from_options(PROTOCOL_IMAP, &(struct rpc_options){options, ARRAY_LEN(options)}, &a, &fault), 0);
     const struct protocol_config *c = &a->protocols[PROTOCOL_IMAP];
     ck_assert(c->present && !a->protocols[PROTOCOL_SMTP].present && c->implicit_tls && !c->verify_peer);
     ck_assert_uint_eq(c->timeout_ms, 1500);
     ck_assert_str_eq(c->auth.method.items[0], "plain");
     ck_assert_str_eq(c->disable.items[0], "IDLE");
     ck_slice_eq(secret_expose(c->auth.secret.password), "pw");
-    ck_assert_int_eq(account_config_from_options(PROTOCOL_IMAP, options, ARRAY_LEN(options), &b, &fault), 0);
+    ck_assert_int_eq(
+        account_config_from_options(PROTOCOL_IMAP, &(struct rpc_options){options, ARRAY_LEN(options)}, &b, &fault), 0);
     ck_assert_mem_eq(a->protocols[PROTOCOL_IMAP].digest, b->protocols[PROTOCOL_IMAP].digest, 32);
     account_config_unref(b);
-    ck_assert_int_eq(account_config_from_options(PROTOCOL_IMAP, options, ARRAY_LEN(options) - 1, &b, &fault), 0);
+    ck_assert_int_eq(
+        account_config_from_options(PROTOCOL_IMAP, &(struct rpc_options){options, ARRAY_LEN(options) - 1}, &b, &fault),
+        0);
     ck_assert_mem_ne(a->protocols[PROTOCOL_IMAP].digest, b->protocols[PROTOCOL_IMAP].digest, 32);
     account_config_unref(a);
     account_config_unref(b);
@@ -481,7 +487,7 @@ END_TEST
 START_TEST(test_options_refused)
 {
     static const struct {
-        struct option option;
+        struct rpc_option option;
         const char *text;
     } cases[] = {
         {OPT_S("ca_file", "/x"),
@@ -505,17 +511,19 @@ START_TEST(test_options_refused)
         {OPT_S("tls", "always"), "options.tls: 'always' is not one of all, control, try, none"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct rpc_option option = cases[i].option;
         struct account_config *a = NULL;
         struct fault fault = {.kind = FAULT_NONE};
-        ck_assert_int_eq(account_config_from_options(PROTOCOL_SMTP, &cases[i].option, 1, &a, &fault), -EINVAL);
+        ck_assert_int_eq(account_config_from_options(PROTOCOL_SMTP, &(struct rpc_options){&option, 1}, &a, &fault),
+                         -EINVAL);
         ck_assert_ptr_null(a);
         ck_assert_int_eq(fault.kind, FAULT_INVALID_PARAMS);
         ck_assert_str_eq(fault.text, cases[i].text);
     }
-    const struct option twice[] = {OPT_S("host", "a"), OPT_S("host", "b")};
+    struct rpc_option twice[] = {OPT_S("host", "a"), OPT_S("host", "b")};
     struct account_config *a = NULL;
     struct fault fault = {.kind = FAULT_NONE};
-    ck_assert_int_eq(account_config_from_options(PROTOCOL_SMTP, twice, 2, &a, &fault), -EINVAL);
+    ck_assert_int_eq(account_config_from_options(PROTOCOL_SMTP, &(struct rpc_options){twice, 2}, &a, &fault), -EINVAL);
     ck_assert_str_eq(fault.text, "options.host is given twice");
 }
 END_TEST
