@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "transcript.h"
+
+const struct transcript_protocol *const transcript_protocols[] = {
+    &transcript_smtp,
+    NULL,
+};
