@@ -77,13 +77,16 @@ struct exchange {
     struct session *session; /* NULL while it waits */
 
     /* net's. */
-    struct list link;
-    struct list queue_link;
+    struct list link;       /* on its session */
+    struct list queue_link; /* while it waits, or is about to end */
     struct pool *pool;
     struct lease *lease;
     unsigned open_requests, restarts;
     int state;
-    bool ended_by_deadline;
+    bool ended_by_deadline, paused;
+    enum fault_outcome outcome;
+    struct fault *fault; /* why start() failed, while requests of it are still awaited */
+    uint64_t orphan_bytes;
     uint64_t submitted_ms, started_ms;
 };
 

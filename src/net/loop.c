@@ -103,6 +103,7 @@ int loop_run(struct loop *l)
         run_dead(l);
         l->turns++;
     }
+    l->stop = false; /* it may be run again */
     return 0;
 }
 

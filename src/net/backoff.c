@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "backoff.h"
+
+#include "hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FIRST_MS 250
+#define LONGEST_MS 60000
+
+/* Chance enough to spread load; nothing secret hangs on it. */
+static uint64_t chance(uint64_t below)
+{
+    static uint64_t counter;
+    counter++;
+    return below ? hash_bytes(&counter, sizeof(counter)) % below : 0;
+}
+
+uint64_t backoff_growing(uint64_t base_ms, unsigned n, uint64_t max_ms)
+{
+    uint64_t ms = base_ms;
+    for (unsigned i = 1; i < n && ms < max_ms; i++)
+        ms *= 2;
+    ms = MIN(ms, max_ms);
+    return ms - chance(ms / 5 + 1);
+}
+
+uint64_t backoff_jitter(uint64_t ms)
+{
+    return ms - chance(ms / 10 + 1);
+}
+
+void backoff_failed(struct backoff *b, uint64_t now_ms)
+{
+    b->failures++;
+    b->until_ms = b->failures > 1 ? now_ms + backoff_growing(FIRST_MS, b->failures - 1, LONGEST_MS) : 0;
+}
+
+void backoff_reset(struct backoff *b)
+{
+    *b = (struct backoff){0};
+}
+
+uint64_t backoff_remaining(const struct backoff *b, uint64_t now_ms)
+{
+    return b->until_ms > now_ms ? b->until_ms - now_ms : 0;
+}
+
+struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsigned port)
+{
+    struct backoff_host *h;
+    size_t size = strlen(host) + 16;
+    char *name = malloc(size);
+    if (!name)
+        return NULL;
+    snprintf(name, size, "%s:%u", host, port);
+    list_foreach(hosts, h, struct backoff_host, link) {
+        if (strcasecmp(h->name, name) == 0) {
+            free(name);
+            h->refs++;
+            return h;
+        }
+    }
+    h = calloc(1, sizeof(*h) + size);
+    if (h) {
+        h->refs = 1;
+        memcpy(h->name, name, strlen(name) + 1);
+        list_append(hosts, &h->link);
+    }
+    free(name);
+    return h;
+}
+
+void backoff_host_unref(struct backoff_host *h)
+{
+    if (!h || --h->refs)
+        return;
+    list_remove(&h->link);
+    free(h);
+}

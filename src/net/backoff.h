@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* How long to leave a server alone after failures. The first failure costs nothing, so that a call after a hiccup works at
+ * once; further ones cost 250 ms, doubled each time up to a minute, with jitter, so that many pools do not come
+ * back together. One is kept by each pool, and one for each host and port by the net context. */
+#ifndef POSTERN_BACKOFF_H
+#define POSTERN_BACKOFF_H
+
+#include "list.h"
+#include "macros.h"
+
+struct backoff {
+    unsigned failures;
+    uint64_t until_ms; /* loop time; 0: none */
+};
+void backoff_failed(struct backoff *b, uint64_t now_ms);
+void backoff_reset(struct backoff *b);
+/* Milliseconds still to wait. */
+uint64_t backoff_remaining(const struct backoff *b, uint64_t now_ms);
+/* base * 2^(n-1), at most `max`, minus up to a fifth by chance. */
+uint64_t backoff_growing(uint64_t base_ms, unsigned n, uint64_t max_ms);
+/* `ms` less up to a tenth by chance. */
+uint64_t backoff_jitter(uint64_t ms);
+
+struct backoff_host {
+    struct list link;
+    unsigned refs;
+    struct backoff backoff;
+    char name[]; /* "host:port" */
+};
+/* A reference to the one of that name in the list; NULL when out of memory. */
+struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsigned port);
+void backoff_host_unref(struct backoff_host *h);
+
+#endif

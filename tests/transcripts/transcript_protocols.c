@@ -1,7 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#include "transcript.h"
-
-const struct transcript_protocol *const transcript_protocols[] = {
-    &transcript_smtp,
-    NULL,
-};
