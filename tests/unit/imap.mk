@@ -5,4 +5,12 @@ TESTS += tests/unit/test_wire
 tests_unit_test_wire_SOURCES = tests/unit/test_wire.c tests/unit/unit.h
 tests_unit_test_wire_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
 tests_unit_test_wire_LDADD = libprotocols.la libutil.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_imap_parse tests/unit/test_imap_client
+TESTS += tests/unit/test_imap_parse tests/unit/test_imap_client
+tests_unit_test_imap_parse_SOURCES = tests/unit/test_imap_parse.c tests/unit/unit.h
+tests_unit_test_imap_parse_CPPFLAGS = $(tests_unit_test_wire_CPPFLAGS)
+tests_unit_test_imap_parse_LDADD = $(tests_unit_test_wire_LDADD)
+tests_unit_test_imap_client_SOURCES = tests/unit/test_imap_client.c tests/unit/unit.h
+tests_unit_test_imap_client_CPPFLAGS = $(tests_unit_test_wire_CPPFLAGS)
+tests_unit_test_imap_client_LDADD = $(PROTOCOLS_LIBS) $(CHECK_LIBS)
 endif

@@ -1,1 +1,13 @@
-libprotocols_la_SOURCES +=
+libprotocols_la_SOURCES += \
+	%reldir%/conflict.c \
+	%reldir%/imap_bodystructure.c \
+	%reldir%/imap_client.c %reldir%/imap_client.h \
+	%reldir%/imap_command.c \
+	%reldir%/imap_fetch.c %reldir%/imap_fetch.h \
+	%reldir%/imap_internal.h \
+	%reldir%/imap_login.c \
+	%reldir%/imap_mailbox.c %reldir%/imap_mailbox.h \
+	%reldir%/imap_parse.c %reldir%/imap_parse.h \
+	%reldir%/imap_receive.c \
+	%reldir%/imap_response.c %reldir%/imap_response.h \
+	%reldir%/imap_set.c %reldir%/imap_set.h

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: MIT */
+#include "imap_internal.h"
+
+#include "hash.h"
+#include "imap_mailbox.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What a state is called in faults, and which time limit runs in it. */
+static const struct {
+    const char *stage;
+    enum engine_timeout timeout;
+} states[IMAP_STATE_COUNT] = {
+    [IMAP_STATE_GREETING] = {"greeting", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_CAPABILITY] = {"capability", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_STARTTLS] = {"tls", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_HANDSHAKE] = {"tls", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_CREDENTIAL] = {"auth", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_LOGIN] = {"auth", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_AUTHENTICATE] = {"auth", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_DERIVE] = {"auth", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_CAPABILITY_AGAIN] = {"capability", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_ID] = {"id", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_READY] = {NULL, ENGINE_TIMEOUT_COMMAND},
+    [IMAP_STATE_LOGOUT] = {"logout", ENGINE_TIMEOUT_COMMAND},
+    [IMAP_STATE_CLOSING] = {NULL, ENGINE_TIMEOUT_COMMAND},
+    [IMAP_STATE_CLOSED] = {"logout", ENGINE_TIMEOUT_NONE},
+    [IMAP_STATE_FAILED] = {NULL, ENGINE_TIMEOUT_NONE},
+};
+
+void imap_set_state(struct imap_client *c, enum imap_state state)
+{
+    if (c->state == IMAP_STATE_FAILED)
+        return;
+    c->state = state;
+    if (state == IMAP_STATE_READY) {
+        c->reader.max_line = c->config->max_line ? c->config->max_line : IMAP_LINE_MAX;
+        c->reader.max_unit = c->reader.stash.max = c->reader.max_line;
+    }
+}
+
+static const char *stage(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    if (states[c->state].stage)
+        return states[c->state].stage;
+    const struct engine_request *first = list_first(&c->engine.requests, struct engine_request, link);
+    return first ? imap_kind_stage(container_of((struct engine_request *) (uintptr_t) first, struct imap_command, request)
+                                       ->kind)
+                 : c->own_pending ? imap_kind_stage(c->own.kind)
+                                  : NULL;
+}
+
+int imap_fail(struct imap_client *c, int err, enum fault_kind kind, const char *fmt, ...)
+{
+    char text[FAULT_TEXT_MAX];
+    va_list ap;
+    if (c->error)
+        return c->error;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fault_set(&c->engine.fault, err, kind, stage(&c->engine), "%s", text);
+    c->engine.fault.protocol = "imap";
+    imap_set_state(c, IMAP_STATE_FAILED);
+    return c->error = err;
+}
+
+void imap_fill_reply(const struct imap_response *r, struct fault_reply *ret)
+{
+    *ret = (struct fault_reply){.code = 0};
+    snprintf(ret->status, sizeof(ret->status), "%s", imap_status_name(r->status));
+    fault_clean_text(ret->response_code, sizeof(ret->response_code), r->code.name);
+    fault_clean_text(ret->text, sizeof(ret->text), r->text);
+}
+
+int imap_fail_reply(struct imap_client *c, int err, enum fault_kind kind, const struct imap_response *r)
+{
+    struct fault_reply reply;
+    if (c->error)
+        return c->error;
+    imap_fill_reply(r, &reply);
+    fault_set_reply(&c->engine.fault, err, kind, stage(&c->engine), &reply);
+    c->engine.fault.protocol = "imap";
+    imap_set_state(c, IMAP_STATE_FAILED);
+    return c->error = err;
+}
+
+int imap_fail_io(struct imap_client *c, int err)
+{
+    if (err == -ENOMEM)
+        return imap_fail(c, err, FAULT_INTERNAL, "out of memory");
+    if (err == -EMSGSIZE)
+        return imap_fail(c, err, FAULT_PROTOCOL, "the server's answer is longer than allowed");
+    if (err == -EBADMSG)
+        return imap_fail(c, err, FAULT_PROTOCOL, "the server's answer is malformed");
+    return imap_fail(c, err, FAULT_INTERNAL, "the command could not be written");
+}
+
+/* Nobody who does not see what we send can tell which tag comes next. */
+void imap_new_tag(struct imap_client *c, char tag[12])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    struct {
+        const void *client;
+        uint64_t n;
+    } seed = {c, ++c->tags};
+    uint64_t hash = hash_bytes(&seed, sizeof(seed));
+    tag[0] = 'P';
+    for (unsigned i = 1; i < 9; i++, hash >>= 5)
+        tag[i] = letters[hash & 31];
+    tag[9] = '\0';
+}
+
+void imap_trace_written(struct imap_client *c)
+{
+    if (!c->config->trace)
+        return;
+    size_t before = buffer_len(&c->trace);
+    if (writer_trace(&c->writer, &c->trace) < 0 || buffer_append_char(&c->trace, '\n') < 0)
+        buffer_truncate(&c->trace, before); /* a trace is no reason to fail */
+}
+
+static void free_client(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    reader_done(&c->reader);
+    writer_done(&c->writer);
+    sasl_free(c->sasl);
+    buffer_done(&c->cap_text);
+    buffer_done(&c->greeting);
+    buffer_done(&c->box.mailbox);
+    buffer_done(&c->box.flags);
+    buffer_done(&c->box.permanentflags);
+    buffer_done(&c->trace);
+    free(c);
+}
+
+static int feed(struct engine *e, const char *bytes, size_t len)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    if (c->state == IMAP_STATE_HANDSHAKE && len > 0)
+        return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "bytes in clear after STARTTLS was agreed");
+    int ret = reader_feed(&c->reader, bytes, len);
+    return ret < 0 ? imap_fail_io(c, ret) : 0;
+}
+
+static int eof(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    if (c->state == IMAP_STATE_LOGOUT && !c->in_fetch) {
+        imap_set_state(c, IMAP_STATE_CLOSED);
+        c->own_pending = false;
+        return 0;
+    }
+    if (c->state == IMAP_STATE_CLOSED ||
+        (c->state == IMAP_STATE_CLOSING && c->n_requests == 0 && reader_pending(&c->reader) == 0))
+        return 0;
+    return imap_fail(c, -ECONNRESET, FAULT_DISCONNECTED, "the server closed the connection");
+}
+
+/* A line of what was written, if one waits to be shown. */
+static bool next_trace(struct imap_client *c, struct engine_event **ret)
+{
+    struct slice waiting = buffer_slice(&c->trace);
+    if (waiting.len == 0)
+        return false;
+    if (c->event.base.type == ENGINE_EVENT_TRACE && c->event.base.outgoing && c->event.base.data.data == waiting.data) {
+        buffer_consume(&c->trace, c->event.base.data.len + 1);
+        waiting = buffer_slice(&c->trace);
+        if (waiting.len == 0) {
+            buffer_trim(&c->trace);
+            return false;
+        }
+    }
+    c->event = (struct imap_event){.base = {.type = ENGINE_EVENT_TRACE, .outgoing = true}};
+    c->event.base.data = slice_to(waiting, slice_find(waiting, '\n'));
+    *ret = &c->event.base;
+    return true;
+}
+
+static int next(struct engine *e, struct engine_event **ret)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (next_trace(c, ret))
+        return 1;
+    if (c->error)
+        return c->error;
+    int got = imap_receive(c);
+    if (got > 0)
+        *ret = &c->event.base;
+    return got < 0 ? c->error : got;
+}
+
+static struct slice output(const struct engine *e)
+{
+    return writer_output(&imap_client_of(e)->writer);
+}
+
+static void sent(struct engine *e, size_t len)
+{
+    struct imap_client *c = imap_client_of(e);
+    writer_sent(&c->writer, len);
+    if (!c->error)
+        imap_pump(c);
+}
+
+static struct engine_request *body_request(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    struct engine_request *r;
+    list_foreach (&c->engine.requests, r, struct engine_request, link)
+        if (r->state == REQUEST_PARTLY_WRITTEN && imap_command_of(r)->body_open)
+            return r;
+    return NULL;
+}
+
+static unsigned wants(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    unsigned want = writer_output(&c->writer).len > 0 ? ENGINE_WANT_WRITE : 0;
+    if (c->state == IMAP_STATE_FAILED || c->state == IMAP_STATE_CLOSED)
+        return want | ENGINE_WANT_CLOSED;
+    if (c->state == IMAP_STATE_HANDSHAKE)
+        return want | (want ? 0u : (unsigned) ENGINE_WANT_START_TLS);
+    want |= ENGINE_WANT_READ;
+    if (c->state == IMAP_STATE_CREDENTIAL)
+        want |= ENGINE_WANT_CREDENTIAL;
+    if (c->state == IMAP_STATE_DERIVE)
+        want |= ENGINE_WANT_DERIVE;
+    if (c->state == IMAP_STATE_CLOSING && c->n_requests == 0)
+        want |= ENGINE_WANT_CLOSED;
+    if (buffer_len(&c->writer.out) < IMAP_OUTPUT_LOW && body_request(e))
+        want |= ENGINE_WANT_BODY;
+    return want;
+}
+
+static enum engine_timeout timeout(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    struct engine_request *r;
+    if (c->state != IMAP_STATE_READY)
+        return states[c->state].timeout;
+    if (c->n_requests == 0 && !c->own_pending)
+        return ENGINE_TIMEOUT_NONE;
+    list_foreach (&c->engine.requests, r, struct engine_request, link) {
+        enum imap_kind kind = imap_command_of(r)->kind;
+        if (kind == IMAP_APPEND || kind == IMAP_COPY || kind == IMAP_MOVE || kind == IMAP_EXPUNGE || kind == IMAP_CLOSE)
+            return ENGINE_TIMEOUT_DATA;
+    }
+    return ENGINE_TIMEOUT_COMMAND;
+}
+
+static int tls_started(struct engine *e, const struct engine_tls *tls)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    c->tls = *tls;
+    c->tls_active = true;
+    return imap_login_tls_started(c);
+}
+
+static int credential(struct engine *e, struct secret *secret)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    if (c->state != IMAP_STATE_CREDENTIAL)
+        return -EINVAL;
+    return imap_login_credential(c, secret);
+}
+
+static const struct engine_derive *derive_job(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    return c->state == IMAP_STATE_DERIVE ? sasl_derive_job(c->sasl) : NULL;
+}
+
+static int derived(struct engine *e, const void *key, size_t len)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    return c->state == IMAP_STATE_DERIVE ? imap_login_derived(c, key, len) : -EINVAL;
+}
+
+/* --- requests --- */
+
+/* Conflicts with what was submitted before `until` (NULL: all) and is not done. */
+static bool would_wait(const struct imap_client *c, const struct imap_command *cmd, const struct engine_request *until)
+{
+    struct engine_request *r;
+    list_foreach (&c->engine.requests, r, struct engine_request, link) {
+        if (r == until)
+            break;
+        if (imap_conflicts(c, imap_command_of(r), cmd))
+            return true;
+    }
+    return c->own_pending && imap_conflicts(c, &c->own, cmd);
+}
+
+bool imap_client_would_wait(const struct engine *e, const struct imap_command *command)
+{
+    return would_wait(imap_client_of(e), command, NULL);
+}
+
+/* The command is out but for a body. */
+static void written(struct imap_client *c, struct imap_command *cmd)
+{
+    cmd->request.begin_offset = c->writer.begin;
+    cmd->request.end_offset = writer_position(&c->writer);
+    cmd->request.state = cmd->kind == IMAP_APPEND ? REQUEST_PARTLY_WRITTEN : REQUEST_WRITTEN;
+    imap_trace_written(c);
+    if (cmd->kind == IMAP_APPEND) {
+        cmd->request.end_offset = UINT64_MAX;
+        cmd->body_left = cmd->body_size;
+        cmd->body_open = !writer_is_stopped(&c->writer);
+    }
+    if (cmd->kind == IMAP_SELECT || cmd->kind == IMAP_EXAMINE) {
+        /* Whatever it answers, what was selected before is no more. */
+        c->box.by = cmd;
+        c->box.selected = false;
+        c->box.uidvalidity = c->box.uidnext = c->box.exists = c->box.recent = 0;
+        c->box.highestmodseq = 0;
+        buffer_clear(&c->box.flags);
+        buffer_clear(&c->box.permanentflags);
+    }
+}
+
+static bool body_under_way(const struct imap_client *c)
+{
+    struct engine_request *r;
+    list_foreach (&c->engine.requests, r, struct engine_request, link)
+        if (r->state == REQUEST_PARTLY_WRITTEN)
+            return true;
+    return false;
+}
+
+static int write_own(struct imap_client *c, enum imap_kind kind)
+{
+    c->own = (struct imap_command){.kind = kind};
+    imap_new_tag(c, c->own.tag);
+    int ret = imap_command_write(c, &c->own);
+    if (ret < 0)
+        return imap_fail_io(c, ret);
+    imap_trace_written(c);
+    c->own_pending = true;
+    return 0;
+}
+
+int imap_pump(struct imap_client *c)
+{
+    struct engine_request *r;
+    if (c->state != IMAP_STATE_READY)
+        return 0;
+    list_foreach (&c->engine.requests, r, struct engine_request, link) {
+        if (r->state != REQUEST_QUEUED)
+            continue;
+        struct imap_command *cmd = imap_command_of(r);
+        if (body_under_way(c) || writer_is_stopped(&c->writer) || buffer_len(&c->writer.out) >= IMAP_OUTPUT_LOW ||
+            would_wait(c, cmd, r))
+            return 0;
+        imap_new_tag(c, cmd->tag);
+        int ret = imap_command_write(c, cmd);
+        if (ret < 0)
+            return imap_fail_io(c, ret);
+        written(c, cmd);
+    }
+    if (c->quitting && c->n_requests == 0 && !c->own_pending) {
+        int ret = write_own(c, IMAP_LOGOUT);
+        if (ret < 0)
+            return ret;
+        imap_set_state(c, IMAP_STATE_LOGOUT);
+    }
+    return 0;
+}
+
+int imap_client_submit(struct engine *e, struct imap_command *command, struct fault *fault)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    if (c->state != IMAP_STATE_READY || c->quitting)
+        return fault_set(fault, -EBUSY, FAULT_UNAVAILABLE, imap_kind_stage(command->kind),
+                         "the connection takes no further command");
+    int ret = imap_command_check(c, command, fault);
+    if (ret < 0)
+        return ret;
+    command->request.state = REQUEST_QUEUED;
+    command->request.begin_offset = command->request.end_offset = UINT64_MAX;
+    command->request.has_body = command->kind == IMAP_APPEND;
+    command->status = IMAP_STATUS_NONE;
+    command->body_open = command->answered_early = false;
+    command->wanted = 0;
+    if (command->kind == IMAP_FETCH)
+        for (size_t i = 0; i < command->n_items; i++)
+            command->wanted |= IMAP_ITEM_BIT(imap_item_kind_of_request(command->items[i]));
+    list_append(&c->engine.requests, &command->request.link);
+    c->n_requests++;
+    return imap_pump(c);
+}
+
+static int submit(struct engine *e, struct engine_request *request, struct fault *fault)
+{
+    return imap_client_submit(e, imap_command_of(request), fault);
+}
+
+static int withdraw(struct engine *e, struct engine_request *request)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (request->state != REQUEST_QUEUED)
+        return -EBUSY;
+    list_remove(&request->link);
+    request->state = REQUEST_NEW;
+    c->n_requests--;
+    return imap_pump(c);
+}
+
+static ssize_t body(struct engine *e, const char *bytes, size_t len, bool last)
+{
+    struct imap_client *c = imap_client_of(e);
+    struct engine_request *r = body_request(e);
+    if (c->error)
+        return c->error;
+    if (!r)
+        return 0;
+    struct imap_command *cmd = imap_command_of(r);
+    if (len > cmd->body_left)
+        return imap_fail(c, -EINVAL, FAULT_INTERNAL, "the message is longer than was announced");
+    size_t room = IMAP_OUTPUT_LOW + BUFSIZ - MIN(buffer_len(&c->writer.out), (size_t) IMAP_OUTPUT_LOW);
+    ssize_t taken = len ? writer_body(&c->writer, bytes, MIN(len, room)) : 0;
+    if (taken < 0)
+        return imap_fail_io(c, (int) taken);
+    cmd->body_left -= (uint64_t) taken;
+    if (!last || (size_t) taken < len)
+        return taken;
+    if (cmd->body_left > 0)
+        return imap_fail(c, -EINVAL, FAULT_INTERNAL, "the message is shorter than was announced");
+    ssize_t end = writer_body(&c->writer, "\r\n", 2);
+    if (end != 2)
+        return imap_fail_io(c, end < 0 ? (int) end : -EMSGSIZE);
+    cmd->body_open = false;
+    r->state = REQUEST_WRITTEN;
+    r->end_offset = writer_position(&c->writer);
+    if (cmd->answered_early)
+        c->early_done = cmd;
+    int ret = imap_pump(c);
+    return ret < 0 ? ret : taken;
+}
+
+static int body_abort(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    /* A literal that was announced can only be completed or cut off with the connection; cut off, it is not stored. */
+    return imap_fail(c, -ECANCELED, FAULT_CANCELLED, "the message could not be read to its end");
+}
+
+static int probe(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    if (c->state != IMAP_STATE_READY || c->n_requests > 0)
+        return 0;
+    if (c->own_pending)
+        return 1;
+    int ret = write_own(c, IMAP_NOOP);
+    return ret < 0 ? ret : 1;
+}
+
+static bool idle(const struct engine *e)
+{
+    const struct imap_client *c = imap_client_of(e);
+    return c->state == IMAP_STATE_READY && c->n_requests == 0 && !c->own_pending && !c->in_fetch && !c->ready_due &&
+           reader_pending(&c->reader) == 0;
+}
+
+static size_t in_flight(const struct engine *e)
+{
+    return imap_client_of(e)->n_requests;
+}
+
+static int quit(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    if (c->error)
+        return c->error;
+    c->quitting = true;
+    if (c->state == IMAP_STATE_READY)
+        return imap_pump(c);
+    if (c->state < IMAP_STATE_READY)
+        imap_set_state(c, IMAP_STATE_CLOSED);
+    return 0;
+}
+
+static const struct engine_ops ops = {
+    .protocol = PROTOCOL_IMAP,
+    .free = free_client,
+    .feed = feed,
+    .eof = eof,
+    .next = next,
+    .output = output,
+    .sent = sent,
+    .wants = wants,
+    .timeout = timeout,
+    .stage = stage,
+    .tls_started = tls_started,
+    .credential = credential,
+    .derive_job = derive_job,
+    .derived = derived,
+    .submit = submit,
+    .withdraw = withdraw,
+    .body_request = body_request,
+    .body = body,
+    .body_abort = body_abort,
+    .probe = probe,
+    .idle = idle,
+    .in_flight = in_flight,
+    .quit = quit,
+};
+
+struct engine *imap_client_new(const struct engine_config *config)
+{
+    struct imap_client *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->engine.ops = &ops;
+    c->config = config;
+    list_init(&c->engine.requests);
+    reader_init(&c->reader, READER_LF_ENDS_LINE, IMAP_LOGIN_LINE_MAX, IMAP_LOGIN_LINE_MAX);
+    writer_init(&c->writer, IMAP_OUTPUT_MAX);
+    buffer_init(&c->cap_text, IMAP_TEXT_MAX);
+    buffer_init(&c->greeting, 1024);
+    buffer_init(&c->box.mailbox, IMAP_TEXT_MAX);
+    buffer_init(&c->box.flags, IMAP_TEXT_MAX);
+    buffer_init(&c->box.permanentflags, IMAP_TEXT_MAX);
+    buffer_init(&c->trace, IMAP_TEXT_MAX);
+    return &c->engine;
+}
+
+/* --- what is known --- */
+
+void imap_client_selected(const struct engine *e, struct imap_mailbox_state *ret)
+{
+    const struct imap_client *c = imap_client_of(e);
+    *ret = (struct imap_mailbox_state){.selected = false};
+    if (!c->box.selected)
+        return;
+    *ret = (struct imap_mailbox_state){
+        .selected = true,
+        .readonly = c->box.readonly,
+        .mailbox = buffer_slice(&c->box.mailbox),
+        .uidvalidity = c->box.uidvalidity,
+        .uidnext = c->box.uidnext,
+        .exists = c->box.exists,
+        .recent = c->box.recent,
+        .highestmodseq = c->box.highestmodseq,
+        .flags = buffer_slice(&c->box.flags),
+        .permanentflags = buffer_slice(&c->box.permanentflags),
+    };
+}
+
+void imap_client_planned(const struct engine *e, struct slice *ret_mailbox, bool *ret_readonly, bool *ret_pending)
+{
+    const struct imap_client *c = imap_client_of(e);
+    struct engine_request *r;
+    *ret_mailbox = c->box.selected ? buffer_slice(&c->box.mailbox) : SLICE_EMPTY;
+    *ret_readonly = c->box.readonly;
+    *ret_pending = false;
+    list_foreach (&c->engine.requests, r, struct engine_request, link) {
+        const struct imap_command *cmd = imap_command_of(r);
+        if (cmd->kind == IMAP_SELECT || cmd->kind == IMAP_EXAMINE) {
+            *ret_mailbox = cmd->mailbox;
+            *ret_readonly = cmd->kind == IMAP_EXAMINE;
+            *ret_pending = true;
+        } else if (cmd->kind == IMAP_CLOSE || cmd->kind == IMAP_UNSELECT || cmd->kind == IMAP_GENERIC) {
+            *ret_mailbox = SLICE_EMPTY;
+        }
+    }
+}
+
+bool imap_client_has(const struct engine *e, enum imap_cap cap)
+{
+    return imap_has(imap_client_of(e), cap);
+}
+
+struct slice imap_client_capabilities(const struct engine *e)
+{
+    return buffer_slice(&imap_client_of(e)->cap_text);
+}
+
+struct slice imap_client_greeting(const struct engine *e)
+{
+    return buffer_slice(&imap_client_of(e)->greeting);
+}
