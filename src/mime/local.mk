@@ -5,9 +5,10 @@ libmime_la_SOURCES = \
 	%reldir%/mime_address.c \
 	%reldir%/mime_base64.c %reldir%/mime_base64.h \
 	%reldir%/mime_charset.c %reldir%/mime_charset.h %reldir%/mime_charset_tables.c \
-	%reldir%/mime_compose.h \
+	%reldir%/mime_compose.c %reldir%/mime_compose.h \
 	%reldir%/mime_date.c \
 	%reldir%/mime_field.c \
+	%reldir%/mime_fold.c %reldir%/mime_fold.h \
 	%reldir%/mime_header.h \
 	%reldir%/mime_internal.h \
 	%reldir%/mime_message.c %reldir%/mime_message.h \
@@ -19,4 +20,5 @@ libmime_la_SOURCES = \
 	%reldir%/mime_sort.c \
 	%reldir%/mime_source.c %reldir%/mime_source.h \
 	%reldir%/mime_text.c %reldir%/mime_text.h \
-	%reldir%/mime_transfer.c %reldir%/mime_transfer.h
+	%reldir%/mime_transfer.c %reldir%/mime_transfer.h  \
+	%reldir%/mime_types.c %reldir%/mime_types.h

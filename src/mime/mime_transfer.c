@@ -380,6 +380,8 @@ size_t mime_qp_encode(struct mime_qp_encoder *e, struct slice in, bool last, cha
         /* What follows a blank or CR decides what becomes of it. */
         if (at_end && !last && (ascii_is_wsp((char) c) || c == '\r'))
             break;
+        if (c == 'F' && e->column == 0 && in.len - i < 5 && !last)
+            break;
         bool literal = qp_is_literal(c);
         if (literal && ascii_is_wsp((char) c))
             literal = !at_end && !(e->text && (in.data[i + 1] == '\n' || in.data[i + 1] == '\r'));
