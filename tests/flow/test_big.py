@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""A message of 50 MB by descriptor, with the daemon's own memory bounded."""
+
+import base64
+import contextlib
+import hashlib
+import os
+import tempfile
+import threading
+import time
+
+from harness import memfd, same
+
+SIZE = 50 << 20
+BOUND = 24 << 20
+
+
+class Watch:
+    """The largest RssAnon while it runs, over that at its start."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+
+    def __enter__(self):
+        self.idle = self.largest = self.daemon.memory()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread.start()
+        return self
+
+    def look(self):
+        while not self.stop.is_set():
+            self.largest = max(self.largest, self.daemon.memory())
+            time.sleep(0.005)
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        self.thread.join()
+        grown = self.largest - self.idle
+        if kind is None:
+            assert grown < BOUND, f"RssAnon grew by {grown / 2 ** 20:.1f} MB"
+
+
+def big_letter(to):
+    """Head, and a body of 50 MB of base64 lines."""
+    lines = base64.encodebytes(os.urandom(57 * 1000)).replace(b"\n", b"\r\n")
+    head = (f"From: ann@example.com\r\nTo: {to}\r\nSubject: big\r\nDate: Mon, 02 Mar 2026 10:00:00 +0100\r\n"
+            "Message-ID: <big@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+            "--b\r\n\r\nhello\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+            "Content-Disposition: attachment; filename=big.bin\r\n\r\n").encode()
+    body = lines * ((SIZE - len(head)) // len(lines) + 1)
+    return head + body + b"--b--\r\n"
+
+
+def digest(descriptor):
+    """(size, hash) of all that comes from it; it is closed."""
+    found, size = hashlib.sha256(), 0
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        while True:
+            part = stream.read(1 << 20)
+            if not part:
+                return size, found.hexdigest()
+            found.update(part)
+            size += len(part)
+
+
+@contextlib.contextmanager
+def measured(flow):
+    # freed memory held back by the address sanitizer would count as the daemon's
+    with flow.own_daemon(environment={"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}) as daemon:
+        with daemon.client(120) as client:
+            client.call("mail.parse", raw="Subject: x\n\nx\n")
+            yield daemon, client
+
+
+def body_end(data):
+    """The message without what a server puts in front: from its first own header."""
+    return data[data.index(b"From: ann@example.com\r\n"):]
+
+
+def test_big(flow):
+    """50 MB go through smtp.send, imap.fetch by fd and pipe, pop3.retr and mail.parse"""
+    user = flow.user()
+    letter = big_letter(flow.mail.address(user))
+    wanted = (len(letter), hashlib.sha256(letter).hexdigest())
+    with measured(flow) as (daemon, client):
+        client.call("smtp.send", account=user, message={"from": "ann@example.com", "to": "x@sink.example.com", "text": "warm"})
+        client.call("imap.list", account=user)
+        for seal in (True, False):
+            data = memfd(letter, seal)
+            with Watch(daemon):
+                result = client.call("smtp.send", fds=[data], account=user, raw={"fd": 0},
+                                     envelope={"from": "ann@example.com", "to": [flow.mail.address(user) if seal else "x@sink.example.com"]})
+            os.close(data)
+            assert result["size"] >= len(letter), result
+        read_end, write_end = os.pipe()
+
+        def fill():
+            with os.fdopen(write_end, "wb") as stream:
+                stream.write(letter)
+        threading.Thread(target=fill, daemon=True).start()
+        with Watch(daemon):
+            number = client.begin("smtp.send", fds=[read_end], account=user, raw={"fd": 0},
+                                  envelope={"from": "ann@example.com", "to": ["x@sink.example.com"]})
+            os.close(read_end)
+            client.finish(number)
+
+        flow.wait_for(lambda: client.call("imap.status", account=user, mailbox="INBOX")["messages"] == 1, 60, "the big message's arrival")
+        sizes = set()
+        for form in ("fd", "pipe"):
+            with Watch(daemon):
+                result, taken = client.call_fds("imap.fetch", account=user, uids=[1], items=["BODY.PEEK[]"], content=form)
+                index = result["messages"][0]["sections"]["BODY[]"]["fd"]
+                size, _ = digest(taken[index])
+            sizes.add(size)
+            assert size >= len(letter), f"{form}: {size}"
+        with Watch(daemon):
+            name = client.call("pop3.list", account=user)["messages"][0]["id"]
+            result, taken = client.call_fds("pop3.retr", account=user, id=name, content="fd")
+            with os.fdopen(os.dup(taken[0]), "rb") as stream:
+                same(body_end(stream.read(1 << 16))[:100], letter[:100])
+                stream.seek(-len(letter), os.SEEK_END)
+                same(hashlib.file_digest(stream, "sha256").hexdigest(), wanted[1], "the message's end, as it was sent")
+            size = os.fstat(taken[0]).st_size
+            with Watch(daemon):
+                mail, parts = client.call_fds("mail.parse", fds=[taken[0]], raw={"fd": 0}, content="fd")
+            os.close(taken[0])
+        sizes.add(size)
+        same(len(sizes), 1, "the size by IMAP and POP3")
+        same((mail["subject"], mail["attachments"][0]["filename"], mail["size"]), ("big", "big.bin", size))
+        decoded, _ = digest(parts[mail["attachments"][0]["content"]["fd"]])
+        same(decoded, mail["attachments"][0]["size"])
+        for index, descriptor in enumerate(parts):
+            if index != mail["attachments"][0]["content"]["fd"]:
+                os.close(descriptor)
+        time.sleep(0.5)
+        shared = daemon.memory("RssShmem")
+        assert shared < 8 << 20, f"spools are kept: {shared >> 20} MB"
+
+
+def test_file(flow):
+    """50 MB from a file on a disk"""
+    user = flow.user()
+    with tempfile.NamedTemporaryFile() as file, measured(flow) as (daemon, client):
+        file.write(big_letter("x@sink.example.com"))
+        file.flush()
+        with open(file.name, "rb") as opened, Watch(daemon):
+            client.call("smtp.send", fds=[opened.fileno()], account=user, raw={"fd": 0},
+                        envelope={"from": "ann@example.com", "to": ["x@sink.example.com"]})
+        with open(file.name, "rb") as opened, Watch(daemon):
+            mail = client.call("mail.parse", fds=[opened.fileno()], raw={"fd": 0}, attachments=False)
+        same(mail["size"], os.path.getsize(file.name))
+
+
+def test_lazy_pipe_reader(flow):
+    """A big answer by pipe that nobody reads holds up nobody"""
+    user = flow.user()
+    letter = big_letter(flow.mail.address(user))[:8 << 20] + b"\r\n"
+    flow.put(user, letter, b"Subject: small\r\n\r\nx\r\n")
+    client, other = flow.client(), flow.client()
+    result, taken = client.call_fds("imap.fetch", account=user, uids=[1], items=["BODY.PEEK[]"], content="pipe")
+    for _ in range(3):
+        same(other.call("imap.fetch", account=user, uids=[2], items=["ENVELOPE"])["messages"][0]["envelope"]["subject"], "small")
+    same(digest(taken[0])[0], result["messages"][0]["sections"]["BODY[]"]["size"])
+
+
+test_big.limit = test_file.limit = 180
