@@ -336,7 +336,7 @@ START_TEST(same_by_descriptor)
     size_t pad = MIME_WINDOW - 200, len = sizeof(nested) - 1;
     char *big = malloc(pad + len + 300);
     for (size_t shift = 0; shift < 300; shift += 7) {
-        size_t n = (size_t) sprintf(big, "X-Pad: ");
+        size_t n = (size_t) snprintf(big, pad + len + 300, "X-Pad: ");
         size_t target = pad + shift;
         while (n < target) {
             big[n] = n % 70 == 69 ? '\n' : n % 70 == 0 ? ' ' : 'x';
