@@ -13,4 +13,9 @@ tests_unit_test_imap_parse_LDADD = $(tests_unit_test_wire_LDADD)
 tests_unit_test_imap_client_SOURCES = tests/unit/test_imap_client.c tests/unit/unit.h
 tests_unit_test_imap_client_CPPFLAGS = $(tests_unit_test_wire_CPPFLAGS)
 tests_unit_test_imap_client_LDADD = $(PROTOCOLS_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_imap_replay
+TESTS += tests/unit/test_imap_replay
+tests_unit_test_imap_replay_SOURCES = tests/unit/test_imap_replay.c tests/unit/imap_exercise.h
+tests_unit_test_imap_replay_CPPFLAGS = $(tests_unit_test_wire_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_imap_replay_LDADD = $(PROTOCOLS_LIBS) $(JANSSON_LIBS)
 endif
