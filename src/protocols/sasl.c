@@ -127,6 +127,9 @@ int sasl_choose(const struct engine_config *config, enum protocol protocol, cons
             /* A certificate stands for itself; an account with a user name means that user. */
             if (m == SASL_EXTERNAL && config->username)
                 continue;
+            /* Servers give a stamp to users who have no shared secret; under TLS a password may go as it is. */
+            if (m == SASL_METHOD_APOP && tls && (offered & (SASL_BIT(SASL_PLAIN) | SASL_BIT(SASL_LOGIN))))
+                continue;
             if ((offered & SASL_BIT(m)) && is_usable(config, tls, m)) {
                 *ret = m;
                 return 0;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The POP3 client engine (RFC 1939, with 2449, 2595, 3206, 5034, 6856). Its surface is engine.h's; here are the requests
+ * that it takes and what it tells.
+ *
+ * Order of the login: greeting, CAPA, STLS as the account's `tls` says, CAPA anew, a login (SASL, APOP, USER and PASS), CAPA
+ * anew, READY. Nothing learned in clear outlives STLS but the greeting's stamp, which is a challenge and no promise.
+ *
+ * Commands with PIPELINING leave as they are submitted, without it one after the other. Answers are counted in order; one
+ * too many ends the connection with FAULT_PROTOCOL. Only CRLF "." CRLF ends a multi-line answer that is a message.
+ * Numbers are those of this connection.
+ *
+ * Deletions happen at QUIT and nowhere else: submit POP3_QUIT to commit them (it is the last request; the engine is closed
+ * then). engine_ops.quit() says QUIT only where no deletion is pending; a connection that is just closed deletes nothing. */
+#ifndef POSTERN_POP3_CLIENT_H
+#define POSTERN_POP3_CLIENT_H
+
+#include "buffer.h"
+#include "engine.h"
+
+#define POP3_LIST_MAX (1u << 20) /* entries of one LIST or UIDL */
+#define POP3_ID_MAX 255          /* bytes of a unique id; RFC 1939 says 70 */
+
+enum pop3_extension {
+    POP3_EXT_TOP,
+    POP3_EXT_UIDL,
+    POP3_EXT_USER,
+    POP3_EXT_SASL,
+    POP3_EXT_STLS,
+    POP3_EXT_PIPELINING,
+    POP3_EXT_RESP_CODES,
+    POP3_EXT_AUTH_RESP_CODE,
+    POP3_EXT_UTF8,
+    POP3_EXT_LANG,
+    POP3_EXT_EXPIRE,
+    POP3_EXT_LOGIN_DELAY,
+    POP3_EXT_IMPLEMENTATION,
+    POP3_EXT_COUNT
+};
+
+struct pop3_capabilities {
+    bool told;            /* CAPA was answered: what is not listed is not there */
+    unsigned extensions;  /* set of 1u << POP3_EXT_…, without those that the account disables */
+    unsigned auth;        /* set of SASL_BIT() */
+    struct buffer lines;  /* all lines as they came, joined by LF */
+};
+static inline bool pop3_has(const struct pop3_capabilities *c, enum pop3_extension ext)
+{
+    return c->extensions & (1u << ext);
+}
+/* Valid until the next call that feeds. */
+const struct pop3_capabilities *pop3_client_capabilities(const struct engine *e);
+/* Whether UIDL may be asked for: listed, or CAPA was refused (RFC 1939 has it as optional). */
+bool pop3_client_may_uidl(const struct engine *e);
+/* The greeting's text; "" before it came. */
+const char *pop3_client_greeting(const struct engine *e);
+
+enum pop3_verb {
+    POP3_STAT,
+    POP3_LIST,     /* all */
+    POP3_LIST_ONE, /* `number` */
+    POP3_UIDL,
+    POP3_UIDL_ONE,
+    POP3_RETR,
+    POP3_TOP, /* `number`, `lines` */
+    POP3_DELE,
+    POP3_NOOP,
+    POP3_RSET,
+    POP3_CAPA,
+    POP3_UTF8,
+    POP3_RAW, /* `argument` is the line; `multiline`: a block follows a +OK */
+    POP3_QUIT,
+    POP3_VERB_COUNT
+};
+
+/* A command. Zero what is not used; pop3_command_init() does so. */
+struct pop3_command {
+    struct engine_request request; /* first; `changes` is set for QUIT behind a deletion, and may be set by the submitter */
+    enum pop3_verb verb;
+    uint32_t number; /* from 1 */
+    uint32_t lines;
+    struct slice argument;
+    bool multiline;
+    /* The engine's. */
+    bool written;
+};
+void pop3_command_init(struct pop3_command *c, enum pop3_verb verb);
+
+/* engine_ops.submit with checks: FAULT_INVALID_PARAMS (number 0, a line with CR, LF or NUL), FAULT_MISSING_EXTENSION (UIDL, TOP,
+ * UTF8). READY only; nothing may follow POP3_QUIT. */
+int pop3_client_submit(struct engine *e, struct pop3_command *command, struct fault *fault) ATTR_WARN_UNUSED;
+
+enum pop3_event_kind {
+    POP3_EVENT_STATUS, /* "+OK" or "-ERR": `ok`, `text`, `code`; with STAT, LIST_ONE and UIDL_ONE also the numbers or the id */
+    POP3_EVENT_ENTRY,  /* a line of LIST or UIDL: `number` and `size` or `id` */
+    POP3_EVENT_LINE,   /* a line of CAPA or RAW: `text` */
+};
+
+/* ENGINE_EVENT_REPLY has these. Messages (RETR, TOP) come as ENGINE_EVENT_DATA without stuffed dots, line ends as the
+ * server sent them. ENGINE_EVENT_DONE has FAULT_REJECTED for "-ERR". */
+struct pop3_event {
+    struct engine_event base;
+    enum pop3_event_kind kind;
+    bool ok;
+    struct slice code; /* RESP-CODES: "SYS/TEMP"; empty: none */
+    struct slice text;
+    uint32_t number; /* STAT: how many messages */
+    uint64_t size;   /* STAT: of all of them */
+    struct slice id;
+};
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests: what may be put out when, and how answers are taken apart. */
+#include "pop3_private.h"
+
+#include <errno.h>
+
+enum answer_form { FORM_STATUS, FORM_LINES, FORM_MESSAGE, FORM_ASKED };
+
+static const struct {
+    const char *word, *stage;
+    enum answer_form form;
+} verbs[] = {
+    [POP3_STAT] = {"STAT", "stat", FORM_STATUS},      [POP3_LIST] = {"LIST", "list", FORM_LINES},
+    [POP3_LIST_ONE] = {"LIST", "list", FORM_STATUS},  [POP3_UIDL] = {"UIDL", "uidl", FORM_LINES},
+    [POP3_UIDL_ONE] = {"UIDL", "uidl", FORM_STATUS},  [POP3_RETR] = {"RETR", "retr", FORM_MESSAGE},
+    [POP3_TOP] = {"TOP", "top", FORM_MESSAGE},        [POP3_DELE] = {"DELE", "dele", FORM_STATUS},
+    [POP3_NOOP] = {"NOOP", "noop", FORM_STATUS},      [POP3_RSET] = {"RSET", "rset", FORM_STATUS},
+    [POP3_CAPA] = {"CAPA", "capa", FORM_LINES},       [POP3_UTF8] = {"UTF8", "utf8", FORM_STATUS},
+    [POP3_RAW] = {NULL, "exec", FORM_ASKED},          [POP3_QUIT] = {"QUIT", "quit", FORM_STATUS},
+};
+_Static_assert(ARRAY_LEN(verbs) == POP3_VERB_COUNT, "every verb has a row");
+
+static struct pop3_command *command_of(struct engine_request *r)
+{
+    return container_of(r, struct pop3_command, request);
+}
+
+struct pop3_command *pop3_head(const struct pop3_client *c)
+{
+    return list_is_empty(&c->engine.requests)
+               ? NULL
+               : command_of(container_of(c->engine.requests.next, struct engine_request, link));
+}
+
+void pop3_command_init(struct pop3_command *c, enum pop3_verb verb)
+{
+    *c = (struct pop3_command){.verb = verb};
+    list_init(&c->request.link);
+}
+
+static bool takes_number(enum pop3_verb verb)
+{
+    return verb == POP3_LIST_ONE || verb == POP3_UIDL_ONE || verb == POP3_RETR || verb == POP3_TOP || verb == POP3_DELE;
+}
+
+static bool is_refused_extension(const struct pop3_client *c, enum pop3_extension ext)
+{
+    return c->caps.told && !pop3_has(&c->caps, ext);
+}
+
+int pop3_check_command(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault)
+{
+    struct slice a = cmd->argument;
+    enum pop3_verb v = cmd->verb;
+
+    if (takes_number(v) && cmd->number == 0)
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "message numbers begin with 1");
+    if (v == POP3_RAW && (a.len == 0 || a.len > POP3_COMMAND_MAX - 2 || slice_find(a, '\r') < a.len ||
+                          slice_find(a, '\n') < a.len || slice_find(a, '\0') < a.len))
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "a command is one line without CR, LF and NUL");
+    if ((v == POP3_UIDL || v == POP3_UIDL_ONE) && is_refused_extension(c, POP3_EXT_UIDL))
+        return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "uidl", "the server does not offer UIDL");
+    if (v == POP3_TOP && is_refused_extension(c, POP3_EXT_TOP))
+        return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "top", "the server does not offer TOP");
+    if (v == POP3_UTF8 && !pop3_has(&c->caps, POP3_EXT_UTF8))
+        return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "utf8", "the server does not offer UTF8");
+    struct pop3_command *last =
+        list_is_empty(&c->engine.requests) ? NULL : command_of(container_of(c->engine.requests.prev, struct engine_request, link));
+    if (last && last->verb == POP3_QUIT)
+        return fault_set(fault, -EBUSY, FAULT_UNAVAILABLE, NULL, "nothing may follow QUIT");
+    return 0;
+}
+
+/* --- writing --- */
+
+static int write_command(struct pop3_client *c, struct pop3_command *cmd)
+{
+    struct writer *w = &c->writer;
+
+    cmd->request.begin_offset = writer_position(w);
+    writer_begin(w);
+    if (verbs[cmd->verb].word)
+        writer_raw_str(w, verbs[cmd->verb].word);
+    writer_raw(w, cmd->argument);
+    if (takes_number(cmd->verb)) {
+        writer_char(w, ' ');
+        writer_number(w, cmd->number);
+    }
+    if (cmd->verb == POP3_TOP) {
+        writer_char(w, ' ');
+        writer_number(w, cmd->lines);
+    }
+    int r = pop3_end_command(c);
+    cmd->request.end_offset = writer_position(w);
+    cmd->request.state = REQUEST_WRITTEN;
+    cmd->written = true;
+    return r;
+}
+
+static int surplus(struct pop3_client *c)
+{
+    return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server answers no command");
+}
+
+int pop3_pump(struct pop3_client *c)
+{
+    struct engine_request *r;
+
+    if (c->state != POP3_READY && c->state != POP3_QUITTING)
+        return 0;
+    list_foreach(&c->engine.requests, r, struct engine_request, link)
+    {
+        struct pop3_command *cmd = command_of(r);
+        bool first = pop3_head(c) == cmd;
+        if (cmd->written)
+            continue;
+        /* RFC 2449 section 6.6: QUIT ends a group, and so does what might change the state of the server. */
+        if (!first && (!pop3_has(&c->caps, POP3_EXT_PIPELINING) || cmd->verb == POP3_QUIT || cmd->verb == POP3_UTF8 ||
+                       cmd->verb == POP3_RAW || pop3_head(c)->verb == POP3_RAW))
+            return 0;
+        if (writer_room(&c->writer) < POP3_COMMAND_MAX)
+            return 0;
+        if (first && reader_pending(&c->reader))
+            return surplus(c);
+        int done = write_command(c, cmd);
+        if (done < 0)
+            return done;
+    }
+    if (c->state == POP3_QUITTING && list_is_empty(&c->engine.requests)) {
+        if (c->deletions) {
+            /* Said by nobody who had them in mind: they must not happen. */
+            pop3_set_state(c, POP3_CLOSED);
+            return 0;
+        }
+        pop3_set_state(c, POP3_GOODBYE);
+        writer_begin(&c->writer);
+        writer_raw_str(&c->writer, "QUIT");
+        return pop3_end_command(c);
+    }
+    return 0;
+}
+
+/* --- answers --- */
+
+static int malformed(struct pop3_client *c)
+{
+    return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server's answer is malformed");
+}
+
+static int complete(struct pop3_client *c, struct pop3_command *cmd, const struct fault *fault)
+{
+    list_remove(&cmd->request.link);
+    c->n_requests--;
+    cmd->request.state = REQUEST_ANSWERED;
+    c->answer = POP3_ANSWER_STATUS;
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_DONE, &cmd->request);
+    ev->base.fault = fault;
+    if (cmd->verb == POP3_QUIT)
+        pop3_set_state(c, POP3_CLOSED);
+    else if (list_is_empty(&c->engine.requests) && reader_pending(&c->reader))
+        return surplus(c);
+    return 1;
+}
+
+static bool parse_id(struct slice text, struct slice *ret)
+{
+    if (text.len == 0 || text.len > POP3_ID_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char) text.data[i] <= ' ' || text.data[i] == 0x7f)
+            return false;
+    *ret = text;
+    return true;
+}
+
+/* "number size" or "number unique-id"; what follows is passed over. */
+static bool parse_entry(struct slice line, bool unique, struct pop3_event *ev)
+{
+    uint64_t number;
+
+    if (!pop3_parse_number(&line, UINT32_MAX, &number) || number == 0)
+        return false;
+    ev->number = (uint32_t) number;
+    if (!unique)
+        return pop3_parse_number(&line, INT64_MAX, &ev->size);
+    return parse_id(slice_to(line, slice_find(line, ' ')), &ev->id);
+}
+
+static bool parse_detail(enum pop3_verb verb, struct slice text, struct pop3_event *ev)
+{
+    uint64_t number;
+
+    switch (verb) {
+    case POP3_STAT:
+        if (!pop3_parse_number(&text, UINT32_MAX, &number) || !pop3_parse_number(&text, INT64_MAX, &ev->size))
+            return false;
+        ev->number = (uint32_t) number;
+        return true;
+    case POP3_LIST_ONE:
+        return parse_entry(text, false, ev);
+    case POP3_UIDL_ONE:
+        return parse_entry(text, true, ev);
+    case POP3_LIST:
+    case POP3_UIDL:
+    case POP3_RETR:
+    case POP3_TOP:
+    case POP3_DELE:
+    case POP3_NOOP:
+    case POP3_RSET:
+    case POP3_CAPA:
+    case POP3_UTF8:
+    case POP3_RAW:
+    case POP3_QUIT:
+    case POP3_VERB_COUNT:
+        break;
+    }
+    return true;
+}
+
+static void note_deletions(struct pop3_client *c, enum pop3_verb verb)
+{
+    if (verb == POP3_DELE)
+        c->deletions = true;
+    if (verb == POP3_RSET || verb == POP3_QUIT)
+        c->deletions = false;
+}
+
+static int take_status(struct pop3_client *c, struct pop3_command *cmd, struct slice line)
+{
+    struct pop3_status s;
+    enum answer_form form = verbs[cmd->verb].form;
+
+    if (!pop3_parse_status(line, &s) || s.is_challenge)
+        return malformed(c);
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_REPLY, &cmd->request);
+    ev->kind = POP3_EVENT_STATUS;
+    ev->ok = s.ok;
+    ev->code = s.code;
+    ev->text = s.text;
+    if (!s.ok) {
+        fault_clear(&c->done_fault);
+        pop3_status_fault(&s, FAULT_REJECTED, verbs[cmd->verb].stage, &c->done_fault);
+        return complete(c, cmd, &c->done_fault);
+    }
+    if (!parse_detail(cmd->verb, s.text, ev))
+        return malformed(c);
+    note_deletions(c, cmd->verb);
+    if (form == FORM_STATUS || (form == FORM_ASKED && !cmd->multiline))
+        return complete(c, cmd, NULL);
+    c->answer = form == FORM_MESSAGE ? POP3_ANSWER_MESSAGE : POP3_ANSWER_LINES;
+    c->block = POP3_BLOCK_START;
+    c->n_lines = 0;
+    c->n_bytes = 0;
+    return 1;
+}
+
+static int take_list_line(struct pop3_client *c, struct pop3_command *cmd, struct slice line)
+{
+    bool listing = cmd->verb == POP3_LIST || cmd->verb == POP3_UIDL;
+
+    if (line.len == 1 && line.data[0] == '.')
+        return complete(c, cmd, NULL);
+    if (line.len && line.data[0] == '.')
+        line = slice_from(line, 1);
+    c->n_bytes += line.len;
+    if (++c->n_lines > POP3_LIST_MAX || (!listing && c->n_bytes > (c->config->max_reply ? c->config->max_reply : 1u << 20)))
+        return pop3_fail(c, -EMSGSIZE, FAULT_PROTOCOL, NULL, "the server's list is too long");
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_REPLY, &cmd->request);
+    ev->kind = listing ? POP3_EVENT_ENTRY : POP3_EVENT_LINE;
+    ev->ok = true;
+    ev->text = line;
+    if (listing && !parse_entry(line, cmd->verb == POP3_UIDL, ev)) {
+        c->n_events--;
+        return malformed(c);
+    }
+    return 1;
+}
+
+static int push_data(struct pop3_client *c, struct pop3_command *cmd, struct slice piece)
+{
+    uint64_t max = c->config->max_literal ? c->config->max_literal : UINT64_MAX;
+
+    c->n_bytes += piece.len;
+    if (c->n_bytes > max)
+        return pop3_fail(c, -EMSGSIZE, FAULT_LIMIT, NULL, "the message is larger than what is taken");
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_DATA, &cmd->request);
+    ev->base.data = piece;
+    return 1;
+}
+
+/* How many bytes of the piece can be given away as they are: up to a line that begins with a dot. Moves c->block. */
+static size_t plain_run(struct pop3_client *c, struct slice piece)
+{
+    const char *p = piece.data, *end = p + piece.len;
+
+    if (c->block == POP3_BLOCK_CR && *p == '\n') {
+        c->block = POP3_BLOCK_START;
+        p++;
+    } else if (c->block == POP3_BLOCK_CR) {
+        c->block = POP3_BLOCK_LINE;
+    }
+    for (;;) {
+        if (p == end)
+            break;
+        if (c->block == POP3_BLOCK_START && *p == '.')
+            break;
+        const char *lf = memchr(p, '\n', (size_t) (end - p));
+        if (!lf) {
+            c->block = end[-1] == '\r' ? POP3_BLOCK_CR : POP3_BLOCK_LINE;
+            p = end;
+            break;
+        }
+        c->block = lf > piece.data && lf[-1] == '\r' ? POP3_BLOCK_START : POP3_BLOCK_LINE;
+        p = lf + 1;
+    }
+    return (size_t) (p - piece.data);
+}
+
+static int take_message(struct pop3_client *c, struct pop3_command *cmd)
+{
+    struct slice piece = reader_peek(&c->reader);
+
+    while (piece.len) {
+        char first = piece.data[0];
+        if (c->block == POP3_BLOCK_START && first == '.') {
+            c->block = POP3_BLOCK_DOT;
+            reader_take(&c->reader, 1);
+        } else if (c->block == POP3_BLOCK_DOT && first == '\r') {
+            c->block = POP3_BLOCK_DOT_CR;
+            reader_take(&c->reader, 1);
+        } else if (c->block == POP3_BLOCK_DOT_CR && first == '\n') {
+            reader_take(&c->reader, 1);
+            return complete(c, cmd, NULL);
+        } else if (c->block == POP3_BLOCK_DOT_CR) {
+            /* ". CR" and no LF: the dot was stuffed, the CR is the message's. */
+            c->block = POP3_BLOCK_CR;
+            return push_data(c, cmd, SLICE("\r"));
+        } else {
+            if (c->block == POP3_BLOCK_DOT)
+                c->block = POP3_BLOCK_LINE;
+            return push_data(c, cmd, reader_take(&c->reader, plain_run(c, piece)));
+        }
+        piece = reader_peek(&c->reader);
+    }
+    return 0;
+}
+
+int pop3_take_answer(struct pop3_client *c)
+{
+    struct pop3_command *cmd = pop3_head(c);
+    struct slice line;
+
+    if (cmd && c->answer == POP3_ANSWER_MESSAGE)
+        return take_message(c, cmd);
+    int r = reader_line(&c->reader, &line);
+    if (r <= 0)
+        return r;
+    pop3_trace(c, '<', line);
+    if (!cmd || !cmd->written)
+        return surplus(c);
+    return c->answer == POP3_ANSWER_LINES ? take_list_line(c, cmd, line) : take_status(c, cmd, line);
+}
+
+const char *pop3_command_stage(const struct pop3_client *c)
+{
+    const struct pop3_command *cmd = pop3_head(c);
+    return cmd ? verbs[cmd->verb].stage : NULL;
+}

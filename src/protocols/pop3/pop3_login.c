@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* From the greeting to READY. The order is the policy: nothing that needs TLS is said before it, and what was learned
+ * before it is forgotten. */
+#include "pop3_private.h"
+
+#include <errno.h>
+
+static int send_line(struct pop3_client *c, enum pop3_state next, const char *line)
+{
+    pop3_set_state(c, next);
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, line);
+    return pop3_end_command(c);
+}
+
+static int fail_fault(struct pop3_client *c, int err, const struct fault *fault)
+{
+    if (!fault_is_set(&c->engine.fault)) {
+        c->engine.fault = *fault;
+        c->engine.fault.protocol = protocol_name(PROTOCOL_POP3);
+    }
+    return pop3_set_failed(c, err);
+}
+
+static int fail_status(struct pop3_client *c, enum fault_kind kind, const char *stage, const struct pop3_status *s)
+{
+    struct fault fault = {0};
+    pop3_status_fault(s, kind, stage, &fault);
+    return fail_fault(c, -EPERM, &fault);
+}
+
+static bool tls_is_required(const struct pop3_client *c)
+{
+    return c->config->tls == TLS_POLICY_ALL || c->config->tls == TLS_POLICY_CONTROL;
+}
+
+static int ask_capabilities(struct pop3_client *c)
+{
+    pop3_capabilities_reset(&c->caps);
+    return send_line(c, POP3_STATE_CAPA, "CAPA");
+}
+
+static int logged_in(struct pop3_client *c)
+{
+    c->logged_in = true;
+    /* What a server offers differs between its states. */
+    return ask_capabilities(c);
+}
+
+/* --- logging in --- */
+
+static int begin_sasl(struct pop3_client *c, struct secret *secret)
+{
+    struct fault fault = {0};
+    struct slice initial;
+
+    int r = sasl_new(c->method, PROTOCOL_POP3, c->config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
+    if (r < 0)
+        return fail_fault(c, r, &fault);
+    const char *name = sasl_method_name(c->method);
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, "AUTH ");
+    writer_raw_str(&c->writer, name);
+    if (sasl_initial(c->sasl, POP3_AUTH_LINE_MAX - strlen("AUTH  \r\n") - strlen(name), &initial)) {
+        writer_char(&c->writer, ' ');
+        writer_secret_begin(&c->writer);
+        writer_raw(&c->writer, initial);
+        writer_secret_end(&c->writer);
+    }
+    pop3_set_state(c, POP3_STATE_AUTH);
+    return pop3_end_command(c);
+}
+
+static int send_sasl_reply(struct pop3_client *c)
+{
+    writer_begin(&c->writer);
+    writer_secret_begin(&c->writer);
+    writer_raw(&c->writer, sasl_reply(c->sasl));
+    writer_secret_end(&c->writer);
+    pop3_set_state(c, POP3_STATE_AUTH);
+    return pop3_end_command(c);
+}
+
+static int sasl_step(struct pop3_client *c, int r, const struct fault *fault)
+{
+    if (r == SASL_DERIVE) {
+        pop3_set_state(c, POP3_DERIVE);
+        return 0;
+    }
+    if (r < 0) {
+        (void) !send_sasl_reply(c);
+        return fail_fault(c, r, fault);
+    }
+    return send_sasl_reply(c);
+}
+
+/* APOP name digest: MD5 of the stamp and the password (RFC 1939 section 7). */
+static int begin_apop(struct pop3_client *c, struct secret *secret)
+{
+    char digest[33];
+
+    pop3_md5(slice_of_str(c->stamp), secret_expose(secret), digest);
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, "APOP ");
+    writer_word(&c->writer, slice_of_str(c->config->username));
+    writer_char(&c->writer, ' ');
+    writer_secret_begin(&c->writer);
+    writer_raw_str(&c->writer, digest);
+    writer_secret_end(&c->writer);
+    explicit_bzero(digest, sizeof(digest));
+    pop3_set_state(c, POP3_STATE_APOP);
+    return pop3_end_command(c);
+}
+
+static int begin_user(struct pop3_client *c, struct secret *secret)
+{
+    c->secret = secret_ref(secret);
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, "USER ");
+    writer_raw(&c->writer, slice_of_str(c->config->username));
+    pop3_set_state(c, POP3_STATE_USER);
+    return pop3_end_command(c);
+}
+
+static int send_pass(struct pop3_client *c)
+{
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, "PASS ");
+    writer_secret_begin(&c->writer);
+    writer_raw(&c->writer, secret_expose(c->secret));
+    writer_secret_end(&c->writer);
+    c->secret = secret_unref(c->secret);
+    pop3_set_state(c, POP3_STATE_PASS);
+    return pop3_end_command(c);
+}
+
+int pop3_login_credential(struct pop3_client *c, struct secret *secret)
+{
+    if (c->state != POP3_CREDENTIAL)
+        return -EINVAL;
+    if (!secret)
+        return pop3_fail(c, -EPERM, FAULT_AUTH, "auth", "there is no password or token");
+    if (sasl_method_is_sasl(c->method))
+        return begin_sasl(c, secret);
+    if (!c->config->username)
+        return pop3_fail(c, -EPERM, FAULT_AUTH, "auth", "there is no user name");
+    return c->method == SASL_METHOD_APOP ? begin_apop(c, secret) : begin_user(c, secret);
+}
+
+int pop3_login_derived(struct pop3_client *c, const void *key, size_t len)
+{
+    struct fault fault = {0};
+
+    if (c->state != POP3_DERIVE)
+        return -EINVAL;
+    int r = sasl_derived(c->sasl, key, len, &fault);
+    return sasl_step(c, r, &fault);
+}
+
+/* RFC 3206, 2449: what is not about the credentials is no reason to give them up. */
+static int login_refused(struct pop3_client *c, const struct pop3_status *s)
+{
+    bool other = pop3_status_is_temporary(s) || slice_eq_ci(s->code, SLICE("SYS/PERM"));
+    return fail_status(c, other ? FAULT_REJECTED : FAULT_AUTH, "auth", s);
+}
+
+static int auth_status(struct pop3_client *c, const struct pop3_status *s)
+{
+    struct fault fault = {0};
+
+    if (s->is_challenge) {
+        int r = sasl_challenge(c->sasl, s->text, &fault);
+        return sasl_step(c, r, &fault);
+    }
+    if (!s->ok)
+        return login_refused(c, s);
+    int r = sasl_success(c->sasl, &fault);
+    sasl_free(c->sasl);
+    c->sasl = NULL;
+    return r < 0 ? fail_fault(c, r, &fault) : logged_in(c);
+}
+
+/* --- capabilities and TLS --- */
+
+static unsigned offered_methods(const struct pop3_client *c)
+{
+    unsigned offered = c->caps.auth;
+
+    if (c->stamp[0])
+        offered |= SASL_BIT(SASL_METHOD_APOP);
+    /* RFC 1939 knows no list: a server without CAPA has USER and PASS. */
+    if (!c->caps.told || pop3_has(&c->caps, POP3_EXT_USER))
+        offered |= SASL_BIT(SASL_METHOD_POP3_USER);
+    return offered;
+}
+
+static int after_capabilities(struct pop3_client *c)
+{
+    struct fault fault = {0};
+
+    if (c->logged_in) {
+        pop3_set_state(c, POP3_READY);
+        pop3_push_event(c, ENGINE_EVENT_READY, NULL);
+        return 0;
+    }
+    if (!c->has_tls && c->config->tls != TLS_POLICY_NONE) {
+        if (pop3_has(&c->caps, POP3_EXT_STLS))
+            return send_line(c, POP3_STATE_STLS, "STLS");
+        if (tls_is_required(c))
+            return pop3_fail(c, -EPERM, FAULT_TLS, "tls", "TLS is required, and the server does not offer it");
+    }
+    if (!c->config->wants_login && !(c->config->has_client_cert && (c->caps.auth & SASL_BIT(SASL_EXTERNAL)))) {
+        /* Requests before a login are the matter of who opened the session. */
+        pop3_set_state(c, POP3_READY);
+        pop3_push_event(c, ENGINE_EVENT_READY, NULL);
+        return 0;
+    }
+    int r = sasl_choose(c->config, PROTOCOL_POP3, c->has_tls ? &c->tls : NULL, offered_methods(c), &c->method, &fault);
+    if (r < 0)
+        return fail_fault(c, r, &fault);
+    if (!sasl_method_needs_secret(c->method))
+        return begin_sasl(c, NULL);
+    pop3_set_state(c, POP3_CREDENTIAL);
+    return 0;
+}
+
+static int capa_status(struct pop3_client *c, const struct pop3_status *s)
+{
+    if (!s->ok)
+        return after_capabilities(c);
+    c->caps.told = true;
+    c->n_lines = 0;
+    pop3_set_state(c, POP3_STATE_CAPA_LINES);
+    return 0;
+}
+
+static int capa_line(struct pop3_client *c, struct slice line)
+{
+    if (line.len == 1 && line.data[0] == '.') {
+        if (reader_pending(&c->reader))
+            return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server answers no command");
+        return after_capabilities(c);
+    }
+    if (line.len && line.data[0] == '.')
+        line = slice_from(line, 1);
+    int r = ++c->n_lines > 1000 ? -EMSGSIZE : pop3_capabilities_line(&c->caps, c->config, line);
+    if (r == -ENOMEM)
+        return pop3_fail(c, r, FAULT_INTERNAL, NULL, "out of memory");
+    if (r < 0)
+        return pop3_fail(c, r, FAULT_PROTOCOL, NULL, "the server's list of capabilities is too long");
+    return 0;
+}
+
+static int stls_status(struct pop3_client *c, const struct pop3_status *s)
+{
+    if (!s->ok)
+        return fail_status(c, FAULT_TLS, "tls", s);
+    if (reader_pending(&c->reader))
+        return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, "tls", "bytes in clear came behind the answer to STLS");
+    pop3_set_state(c, POP3_HANDSHAKE);
+    return 0;
+}
+
+/* timestamp = "<" *VCHAR "@" *VCHAR ">" somewhere in the greeting */
+static void take_stamp(struct pop3_client *c, struct slice text)
+{
+    size_t begin = slice_find(text, '<');
+    struct slice rest = slice_from(text, begin);
+    size_t end = slice_find(rest, '>');
+
+    if (end == rest.len || end + 1 >= sizeof(c->stamp) || slice_find(slice_to(rest, end), '@') == end)
+        return;
+    for (size_t i = 0; i < end; i++)
+        if (rest.data[i] <= ' ' || rest.data[i] > '~')
+            return;
+    memcpy(c->stamp, rest.data, end + 1);
+    c->stamp[end + 1] = '\0';
+}
+
+static int greeting_status(struct pop3_client *c, const struct pop3_status *s)
+{
+    fault_clean_text(c->greeting, sizeof(c->greeting), s->text);
+    if (!s->ok)
+        return fail_status(c, FAULT_REJECTED, "greeting", s);
+    take_stamp(c, s->text);
+    return ask_capabilities(c);
+}
+
+int pop3_login_line(struct pop3_client *c, struct slice line)
+{
+    struct pop3_status s;
+
+    if (c->state == POP3_STATE_CAPA_LINES)
+        return capa_line(c, line);
+    if (!pop3_parse_status(line, &s) || (s.is_challenge && c->state != POP3_STATE_AUTH))
+        return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server's answer is none of POP3");
+    /* No command is under way behind the one that was answered: more bytes answer nothing (but CAPA's are a list). */
+    if (reader_pending(&c->reader) && c->state != POP3_STATE_STLS && !(c->state == POP3_STATE_CAPA && s.ok))
+        return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server answers no command");
+    switch (c->state) {
+    case POP3_GREETING:
+        return greeting_status(c, &s);
+    case POP3_STATE_CAPA:
+        return capa_status(c, &s);
+    case POP3_STATE_STLS:
+        return stls_status(c, &s);
+    case POP3_STATE_AUTH:
+        return auth_status(c, &s);
+    case POP3_STATE_USER:
+        return s.ok ? send_pass(c) : login_refused(c, &s);
+    case POP3_STATE_APOP:
+    case POP3_STATE_PASS:
+        return s.ok ? logged_in(c) : login_refused(c, &s);
+    case POP3_STATE_CAPA_LINES:
+    case POP3_HANDSHAKE:
+    case POP3_CREDENTIAL:
+    case POP3_DERIVE:
+    case POP3_READY:
+    case POP3_PROBE:
+    case POP3_QUITTING:
+    case POP3_GOODBYE:
+    case POP3_CLOSED:
+    case POP3_FAILED:
+    case POP3_STATE_COUNT:
+        break;
+    }
+    return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server speaks out of turn");
+}
+
+int pop3_login_tls_started(struct pop3_client *c, const struct engine_tls *tls)
+{
+    if (c->state != POP3_HANDSHAKE && !(c->state == POP3_GREETING && c->config->implicit_tls))
+        return -EINVAL;
+    c->tls = *tls;
+    c->has_tls = true;
+    if (c->state == POP3_GREETING)
+        return 0;
+    size_t line = c->reader.max_line;
+    reader_done(&c->reader);
+    reader_init(&c->reader, READER_LF_ENDS_LINE | READER_REFUSE_NUL, line, line);
+    return ask_capabilities(c);
+}
