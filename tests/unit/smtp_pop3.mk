@@ -1,8 +1,11 @@
 # unit tests of smtp_pop3
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_sasl
-TESTS += tests/unit/test_sasl
+check_PROGRAMS += tests/unit/test_sasl tests/unit/test_smtp
+TESTS += tests/unit/test_sasl tests/unit/test_smtp
 tests_unit_test_sasl_SOURCES = tests/unit/test_sasl.c tests/unit/unit.h
 tests_unit_test_sasl_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_test_sasl_LDADD = $(PROTOCOLS_LIBS) $(CHECK_LIBS) $(OPENSSL_LIBS)
+tests_unit_test_smtp_SOURCES = tests/unit/test_smtp.c tests/unit/unit.h
+tests_unit_test_smtp_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+tests_unit_test_smtp_LDADD = $(PROTOCOLS_LIBS) $(CHECK_LIBS)
 endif

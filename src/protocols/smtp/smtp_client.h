@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The SMTP client engine (RFC 5321, with 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422), and LMTP (RFC 2033)
+ * with engine_config.lmtp. Its surface is engine.h's; here are the requests that it takes and what it tells.
+ *
+ * Order of the login: greeting, EHLO (HELO where it is refused and neither TLS nor a login is demanded), STARTTLS as the
+ * account's `tls` says, EHLO anew, AUTH, EHLO anew, READY. Nothing learned in clear outlives STARTTLS.
+ *
+ * Transactions. With PIPELINING the whole envelope, DATA included, leaves in one write, and the envelope of the next
+ * transaction follows the final dot of this one (engine_config.pipeline). Without it, one command waits for the reply of the
+ * other, and DATA is said only when a recipient was accepted. Each reply is counted to the command it answers; one
+ * reply too many, one of a class that cannot be, or a refused RSET is FAULT_PROTOCOL and ends the connection. The dot
+ * after a 354 that came though every recipient was refused ends an empty message: no body byte is sent.
+ * A request's events: a REPLY for each reply, then DONE. Its fault is FAULT_REJECTED when nothing was accepted; single
+ * refused recipients are no fault.
+ *
+ * 421 ends the connection, whatever it answers: an unfinished transaction is then left without DONE (its outcome follows
+ * from its offsets: it may run elsewhere), one whose final dot it answers is DONE and refused. */
+#ifndef POSTERN_SMTP_CLIENT_H
+#define POSTERN_SMTP_CLIENT_H
+
+#include "engine.h"
+#include "smtp_reply.h"
+
+/* --- what the server can do --- */
+enum smtp_extension {
+    SMTP_EXT_SIZE,
+    SMTP_EXT_PIPELINING,
+    SMTP_EXT_8BITMIME,
+    SMTP_EXT_SMTPUTF8,
+    SMTP_EXT_DSN,
+    SMTP_EXT_CHUNKING,
+    SMTP_EXT_BINARYMIME,
+    SMTP_EXT_ENHANCEDSTATUSCODES,
+    SMTP_EXT_STARTTLS,
+    SMTP_EXT_AUTH,
+    SMTP_EXT_LIMITS,
+    SMTP_EXT_REQUIRETLS,
+    SMTP_EXT_DELIVERBY,
+    SMTP_EXT_MT_PRIORITY,
+    SMTP_EXT_COUNT
+};
+
+struct smtp_capabilities {
+    unsigned extensions;  /* set of 1u << SMTP_EXT_…, without those that the account disables */
+    uint64_t size_max;    /* 0: not told */
+    unsigned auth;        /* set of SASL_BIT() */
+    uint64_t mail_max, rcpt_max, rcpt_domain_max; /* LIMITS; 0: none */
+    bool esmtp;           /* it took EHLO */
+    struct buffer lines;  /* all keyword lines, as they came, joined by LF */
+};
+static inline bool smtp_has(const struct smtp_capabilities *c, enum smtp_extension ext)
+{
+    return c->extensions & (1u << ext);
+}
+/* Parameters of `keyword` (any case) in *ret; false: not offered, or disabled. Borrowed from the capabilities. */
+bool smtp_capability_find(const struct smtp_capabilities *c, struct slice keyword, struct slice *ret);
+
+/* Of the connection, as last told; valid until the next call that feeds. */
+const struct smtp_capabilities *smtp_client_capabilities(const struct engine *e);
+
+/* --- requests --- */
+enum smtp_request_kind { SMTP_TRANSACTION, SMTP_COMMAND };
+
+/* First in both requests. */
+struct smtp_request {
+    struct engine_request base;
+    enum smtp_request_kind kind;
+};
+
+enum smtp_notify { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_FAILURE = 4, SMTP_NOTIFY_DELAY = 8 };
+enum smtp_verdict { SMTP_UNDECIDED = 0, SMTP_ACCEPTED, SMTP_REFUSED };
+
+struct smtp_recipient {
+    struct slice address; /* local@domain, without brackets */
+    unsigned notify;      /* set of SMTP_NOTIFY_…; 0: not said */
+    struct slice orcpt;   /* "rfc822;ann@example.com", not yet in xtext; empty: not said */
+    /* By the engine: what the server said of it; the words come with the REPLY event. */
+    enum smtp_verdict verdict;
+    int code;
+};
+
+/* Where a transaction stands, for writing and for reading replies. */
+enum smtp_step { SMTP_STEP_RSET = 0, SMTP_STEP_MAIL, SMTP_STEP_RCPT, SMTP_STEP_DATA, SMTP_STEP_BODY, SMTP_STEP_FINAL, SMTP_STEP_END };
+
+enum smtp_body_type { SMTP_BODY_7BIT = 0, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
+enum smtp_ret { SMTP_RET_UNSET = 0, SMTP_RET_FULL, SMTP_RET_HDRS };
+
+/* One message to its recipients. The body comes through engine_ops.body(); line ends and dots are the engine's matter. Zero
+ * what is not used; smtp_transaction_init() does so. */
+struct smtp_transaction {
+    struct smtp_request request;
+    struct slice from; /* empty: the null sender */
+    struct smtp_recipient *recipients;
+    size_t n_recipients; /* at least 1 */
+    bool has_size;
+    uint64_t size; /* of the body as it will be given */
+    enum smtp_body_type body;
+    bool smtputf8; /* an address or the header is beyond ASCII */
+    enum smtp_ret ret;
+    struct slice envid; /* not yet in xtext; empty: not said */
+
+    /* Results. */
+    size_t n_accepted;
+    struct fault refusal; /* the first refusal that decided: of MAIL, DATA, the final dot, or of the last recipient */
+
+    /* The engine's. */
+    enum smtp_step write_step, read_step;
+    size_t write_rcpt, read_rcpt;
+    bool mail_accepted, data_accepted;
+};
+void smtp_transaction_init(struct smtp_transaction *t);
+/* As new, for another connection: results and the engine's part are forgotten. */
+void smtp_transaction_reset(struct smtp_transaction *t);
+
+/* A single command with one reply. */
+enum smtp_verb { SMTP_VERB_NOOP, SMTP_VERB_RSET, SMTP_VERB_VRFY, SMTP_VERB_EXPN, SMTP_VERB_HELP, SMTP_VERB_RAW };
+struct smtp_command {
+    struct smtp_request request;
+    enum smtp_verb verb;
+    struct slice argument; /* RAW: the whole line */
+    bool written;          /* the engine's */
+};
+void smtp_command_init(struct smtp_command *c, enum smtp_verb verb, struct slice argument);
+
+/* engine_ops.submit with the checks that need no server round trip: FAULT_INVALID_PARAMS (an address or parameter that cannot be
+ * written), FAULT_BAD_MESSAGE (larger than SIZE allows, 8-bit without 8BITMIME), FAULT_MISSING_EXTENSION (DSN, SMTPUTF8). READY only. */
+int smtp_client_submit(struct engine *e, struct smtp_request *request, struct fault *fault) ATTR_WARN_UNUSED;
+
+/* --- events --- */
+enum smtp_context { SMTP_CONTEXT_RSET, SMTP_CONTEXT_MAIL, SMTP_CONTEXT_RCPT, SMTP_CONTEXT_DATA, SMTP_CONTEXT_FINAL, SMTP_CONTEXT_COMMAND };
+
+/* ENGINE_EVENT_REPLY: `reply` and `context`; with SMTP_CONTEXT_RCPT, and with SMTP_CONTEXT_FINAL in LMTP, `recipient`. */
+struct smtp_event {
+    struct engine_event base;
+    enum smtp_context context;
+    struct smtp_recipient *recipient;
+    struct smtp_reply reply;
+};
+
+/* The server's greeting, for sessions; "" before it came. Valid as long as the engine. */
+const char *smtp_client_greeting(const struct engine *e);
+
+#endif
