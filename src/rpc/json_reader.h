@@ -19,7 +19,7 @@
 #include "slice.h"
 
 #define JSON_DEPTH_MAX 64
-#define JSON_KEYS_MAX (1u << 20) /* keys of the objects that are open at once, over all levels */
+#define JSON_KEYS_MAX (1u << 17) /* keys of the objects that are open at once, over all levels */
 
 /* What stands next. */
 enum json_token {
@@ -32,16 +32,18 @@ enum json_token {
     JSON_TOKEN_NULL
 };
 
-/* Keys of the open objects, for finding duplicates. A reader takes nothing from the heap for small objects. One
- * keyset may serve any number of readers, one after the other. */
+/* Keys of the open objects, for finding duplicates, as hashes of 64 bits under the process's secret key: two
+ * different keys are taken for equal once in some 10^9 objects of 100,000 keys. A reader takes nothing from the heap
+ * for small objects. One keyset may serve any number of readers, one after the other. */
 struct json_keyset {
-    uint64_t *hashes; /* a stack over all open objects; the room below, or the heap */
+    uint64_t *hashes; /* a stack over all open objects; NULL: `few` */
     size_t n, cap;
     uint32_t *slots; /* open addressing, for objects of many keys: index into hashes + 1 */
-    size_t n_slots;
+    size_t n_slots, n_indexed;
     uint64_t few[32];
 };
 void json_keyset_init(struct json_keyset *keys);
+/* Gives memory back; the keyset may be used again. */
 void json_keyset_done(struct json_keyset *keys);
 
 struct json_reader {
@@ -50,9 +52,9 @@ struct json_reader {
     unsigned depth;
     bool first;   /* no member or item of the innermost container has been read yet */
     bool trusted; /* the text was skipped over before: keys and UTF-8 need no second check */
-    uint64_t is_object;                       /* one bit a level */
-    uint32_t base[JSON_DEPTH_MAX + 1];        /* per level: first key in the keyset */
-    uint8_t indexed[(JSON_DEPTH_MAX + 8) / 8]; /* per level: its keys are in the slots */
+    uint64_t is_object; /* one bit a level */
+    uint64_t indexed;   /* likewise: its keys are in the keyset's slots */
+    uint32_t base[JSON_DEPTH_MAX]; /* per level: its first key in the keyset */
     struct json_keyset *keys;
     const char *error; /* static text; NULL: none */
     int failed;        /* 0, -EBADMSG or -ENOMEM */

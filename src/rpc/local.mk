@@ -7,8 +7,8 @@ librpc_la_SOURCES = \
 	%reldir%/api_mail.h \
 	%reldir%/api_pop3.h \
 	%reldir%/api_smtp.h \
-	%reldir%/json_reader.h \
-	%reldir%/json_writer.h \
+	%reldir%/json_reader.c %reldir%/json_reader.h \
+	%reldir%/json_writer.c %reldir%/json_writer.h \
 	%reldir%/rpc_decode.h \
 	%reldir%/rpc_discover.h \
 	%reldir%/rpc_framing.h \

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: MIT */
+#include "json_reader.h"
+
+#include "hash.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define LINEAR_KEYS 16 /* objects of more keys are looked up in the slots */
+
+/* ---- keys --------------------------------------------------------------------------------------------------- */
+
+void json_keyset_init(struct json_keyset *keys)
+{
+    *keys = (struct json_keyset){.cap = ARRAY_LEN(keys->few)};
+}
+
+void json_keyset_done(struct json_keyset *keys)
+{
+    if (!keys)
+        return;
+    free(keys->hashes);
+    free(keys->slots);
+    json_keyset_init(keys);
+}
+
+static inline uint64_t *keyset_hashes(struct json_keyset *keys)
+{
+    return keys->hashes ? keys->hashes : keys->few;
+}
+
+static void keyset_reset(struct json_keyset *keys)
+{
+    keys->n = 0;
+    if (keys->n_indexed) {
+        memset(keys->slots, 0, keys->n_slots * sizeof(*keys->slots));
+        keys->n_indexed = 0;
+    }
+}
+
+static int keyset_grow(struct json_keyset *keys)
+{
+    size_t cap = keys->cap * 2;
+    uint64_t *hashes = realloc(keys->hashes, cap * sizeof(*hashes));
+    if (!hashes)
+        return -ENOMEM;
+    if (!keys->hashes)
+        memcpy(hashes, keys->few, keys->n * sizeof(*hashes));
+    keys->hashes = hashes;
+    keys->cap = cap;
+    return 0;
+}
+
+/* The slot that holds key `i`, or the free one where it belongs. */
+static uint32_t *keyset_slot(struct json_keyset *keys, size_t i)
+{
+    const uint64_t *hashes = keyset_hashes(keys);
+    size_t at = (size_t) hashes[i] & (keys->n_slots - 1);
+    while (keys->slots[at] && keys->slots[at] != i + 1)
+        at = (at + 1) & (keys->n_slots - 1);
+    return &keys->slots[at];
+}
+
+static bool keyset_has(struct json_keyset *keys, uint64_t hash)
+{
+    const uint64_t *hashes = keyset_hashes(keys);
+    size_t at = (size_t) hash & (keys->n_slots - 1);
+    for (; keys->slots[at]; at = (at + 1) & (keys->n_slots - 1))
+        if (hashes[keys->slots[at] - 1] == hash)
+            return true;
+    return false;
+}
+
+/* ---- the reader's base -------------------------------------------------------------------------------------- */
+
+void json_reader_init(struct json_reader *r, char *text, size_t len, struct json_keyset *keys)
+{
+    r->p = r->start = text;
+    r->end = text + len;
+    r->depth = 0;
+    r->first = false;
+    r->trusted = false;
+    r->is_object = r->indexed = 0;
+    r->keys = keys;
+    r->error = NULL;
+    r->failed = 0;
+    keyset_reset(keys);
+}
+
+void json_reader_init_part(struct json_reader *r, struct slice part, unsigned depth, struct json_keyset *keys)
+{
+    /* The part lies in a text that was given to json_reader_init() as writable. */
+    json_reader_init(r, (char *) (uintptr_t) part.data, part.len, keys);
+    r->depth = depth;
+    r->trusted = true;
+}
+
+ATTR_COLD static int fail(struct json_reader *r, const char *error)
+{
+    if (!r->failed) {
+        r->failed = -EBADMSG;
+        r->error = error;
+    }
+    return r->failed;
+}
+
+ATTR_COLD static int fail_memory(struct json_reader *r)
+{
+    if (!r->failed) {
+        r->failed = -ENOMEM;
+        r->error = "out of memory";
+    }
+    return r->failed;
+}
+
+static inline void skip_space(struct json_reader *r)
+{
+    char *p = r->p;
+    while (p < r->end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        p++;
+    r->p = p;
+}
+
+static inline bool level_is_object(const struct json_reader *r)
+{
+    return r->is_object >> (r->depth - 1) & 1;
+}
+
+static int open_container(struct json_reader *r, bool object)
+{
+    if (r->depth == JSON_DEPTH_MAX)
+        return fail(r, "nested deeper than 64 levels");
+    uint64_t bit = UINT64_C(1) << r->depth;
+    r->is_object = object ? r->is_object | bit : r->is_object & ~bit;
+    r->indexed &= ~bit;
+    r->base[r->depth++] = (uint32_t) r->keys->n;
+    r->first = true;
+    r->p++;
+    return 0;
+}
+
+static void close_container(struct json_reader *r)
+{
+    struct json_keyset *keys = r->keys;
+
+    r->depth--;
+    r->first = false;
+    r->p++;
+    if (r->trusted)
+        return;
+    /* The youngest first: in an open-addressed table, what was added last can be taken out by clearing its slot. */
+    if (r->indexed >> r->depth & 1) {
+        for (size_t i = keys->n; i-- > r->base[r->depth];) {
+            *keyset_slot(keys, i) = 0;
+            keys->n_indexed--;
+        }
+    }
+    keys->n = r->base[r->depth];
+}
+
+/* ---- strings ------------------------------------------------------------------------------------------------ */
+
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* Not zero when one of eight bytes ends a plain run: quote, backslash, control character, or beyond ASCII. */
+static inline uint64_t stops(uint64_t x)
+{
+    uint64_t quote = x ^ (ONES * '"'), slash = x ^ (ONES * '\\');
+    return ((x - ONES * 0x20) | (quote - ONES) | (slash - ONES) | x) & HIGHS;
+}
+
+/* Runs over plain characters from `p` on, to the next quote or backslash; NULL: the text is wrong. */
+static char *run_over(struct json_reader *r, char *p)
+{
+    char *end = r->end;
+
+    for (;;) {
+        while (end - p >= 8) {
+            uint64_t x;
+            memcpy(&x, p, 8);
+            if (stops(x))
+                break;
+            p += 8;
+        }
+        if (p == end) {
+            fail(r, "a string has no end");
+            return NULL;
+        }
+        unsigned char c = (unsigned char) *p;
+        if (c == '"' || c == '\\')
+            return p;
+        if (c < 0x20) {
+            fail(r, "a control character in a string");
+            return NULL;
+        }
+        if (c < 0x80 || r->trusted) {
+            p++;
+            continue;
+        }
+        do {
+            size_t n = utf8_char_len(p, (size_t) (end - p));
+            if (n == 0) {
+                fail(r, "a string is not UTF-8");
+                return NULL;
+            }
+            p += n;
+        } while (p < end && (unsigned char) *p >= 0x80);
+    }
+}
+
+static int hex4(const char *p, const char *end, uint32_t *ret)
+{
+    uint32_t v = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char c = ascii_lower(p[i]);
+        if (ascii_is_digit(c))
+            v = v << 4 | (uint32_t) (c - '0');
+        else if (c >= 'a' && c <= 'f')
+            v = v << 4 | (uint32_t) (c - 'a' + 10);
+        else
+            return -1;
+    }
+    *ret = v;
+    return 0;
+}
+
+/* The escape whose backslash is at `p`; its character goes to *ret. Returns what follows, NULL: wrong. */
+static char *escape(struct json_reader *r, char *p, uint32_t *ret)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char values[] = "\"\\/\b\f\n\r\t";
+    uint32_t cp, low;
+
+    if (r->end - p < 2) {
+        fail(r, "a string has no end");
+        return NULL;
+    }
+    if (p[1] != 'u') {
+        const char *at = memchr(names, p[1], sizeof(names) - 1);
+        if (!at) {
+            fail(r, "an unknown escape in a string");
+            return NULL;
+        }
+        *ret = (unsigned char) values[at - names];
+        return p + 2;
+    }
+    if (hex4(p + 2, r->end, &cp) < 0) {
+        fail(r, "\\u without four hexadecimal digits");
+        return NULL;
+    }
+    p += 6;
+    if (cp >= 0xd800 && cp < 0xe000) {
+        if (cp >= 0xdc00 || r->end - p < 6 || p[0] != '\\' || p[1] != 'u' || hex4(p + 2, r->end, &low) < 0 ||
+            low < 0xdc00 || low > 0xdfff) {
+            fail(r, "an unpaired surrogate in a string");
+            return NULL;
+        }
+        cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
+        p += 6;
+    }
+    *ret = cp;
+    return p;
+}
+
+/* The string whose opening quote is at r->p, without changing it; *ret: what stands between the quotes. */
+static int pass_string(struct json_reader *r, struct slice *ret, bool *ret_escaped)
+{
+    char *start = r->p + 1, *p = start;
+    bool escaped = false;
+    uint32_t cp;
+
+    for (;;) {
+        p = run_over(r, p);
+        if (!p)
+            return r->failed;
+        if (*p == '"')
+            break;
+        escaped = true;
+        p = escape(r, p, &cp);
+        if (!p)
+            return r->failed;
+    }
+    *ret = slice_of(start, (size_t) (p - start));
+    *ret_escaped = escaped;
+    r->p = p + 1;
+    return 0;
+}
+
+/* The string whose opening quote is at r->p, unescaped where it stands: it only ever gets shorter. */
+static int take_string(struct json_reader *r, struct slice *ret)
+{
+    char *start = r->p + 1;
+    char *p = run_over(r, start), *out = p;
+    uint32_t cp;
+
+    while (p && *p == '\\') {
+        p = escape(r, p, &cp);
+        if (!p)
+            break;
+        if (cp < 0x80)
+            *out++ = (char) cp;
+        else
+            out += utf8_encode(cp, out);
+        char *run = p;
+        p = run_over(r, run);
+        if (p) {
+            memmove(out, run, (size_t) (p - run));
+            out += p - run;
+        }
+    }
+    if (!p)
+        return r->failed;
+    *ret = slice_of(start, (size_t) (out - start));
+    r->p = p + 1;
+    return 0;
+}
+
+/* ---- members and items -------------------------------------------------------------------------------------- */
+
+/* Moves to more slots, and puts the keys of all indexed levels into them. */
+static int grow_slots(struct json_reader *r)
+{
+    struct json_keyset *keys = r->keys;
+    size_t n_slots = 64;
+
+    while (n_slots < keys->n * 4)
+        n_slots *= 2;
+    uint32_t *slots = calloc(n_slots, sizeof(*slots));
+    if (!slots)
+        return fail_memory(r);
+    free(keys->slots);
+    keys->slots = slots;
+    keys->n_slots = n_slots;
+    keys->n_indexed = 0;
+    for (unsigned level = 0; level < r->depth; level++) {
+        size_t to = level + 1 < r->depth ? r->base[level + 1] : keys->n;
+        if (!(r->indexed >> level & 1))
+            continue;
+        for (size_t i = r->base[level]; i < to; i++) {
+            *keyset_slot(keys, i) = (uint32_t) i + 1;
+            keys->n_indexed++;
+        }
+    }
+    return 0;
+}
+
+/* Puts the keys from `from` on, which are the innermost object's youngest, into the slots. */
+static int index_keys(struct json_reader *r, size_t from)
+{
+    struct json_keyset *keys = r->keys;
+
+    if ((keys->n_indexed + keys->n - from) * 2 > keys->n_slots)
+        return grow_slots(r);
+    for (size_t i = from; i < keys->n; i++) {
+        *keyset_slot(keys, i) = (uint32_t) i + 1;
+        keys->n_indexed++;
+    }
+    return 0;
+}
+
+static int note_key(struct json_reader *r, struct slice key)
+{
+    struct json_keyset *keys = r->keys;
+    unsigned level = r->depth - 1;
+    /* The level is mixed in, so that equal keys of different levels differ. */
+    uint64_t hash = hash_slice(key) ^ (level * UINT64_C(0x9e3779b97f4a7c15));
+    bool indexed = r->indexed >> level & 1;
+
+    if (indexed) {
+        if (keyset_has(keys, hash))
+            return fail(r, "an object has the same key twice");
+    } else {
+        const uint64_t *hashes = keyset_hashes(keys);
+        for (size_t i = r->base[level]; i < keys->n; i++)
+            if (hashes[i] == hash)
+                return fail(r, "an object has the same key twice");
+    }
+    if (keys->n == JSON_KEYS_MAX)
+        return fail(r, "objects have too many keys");
+    if (keys->n == keys->cap && keyset_grow(keys) < 0)
+        return fail_memory(r);
+    keyset_hashes(keys)[keys->n++] = hash;
+    if (indexed)
+        return index_keys(r, keys->n - 1);
+    if (keys->n - r->base[level] > LINEAR_KEYS) {
+        r->indexed |= UINT64_C(1) << level;
+        return index_keys(r, r->base[level]);
+    }
+    return 0;
+}
+
+/* A key that holds escapes and must stay as it is: it is compared unescaped. */
+static int note_escaped_key(struct json_reader *r, struct slice raw)
+{
+    char *copy = malloc(raw.len + 2);
+    struct json_keyset none;
+    struct json_reader part;
+    struct slice key;
+
+    if (!copy)
+        return fail_memory(r);
+    copy[0] = '"';
+    memcpy(copy + 1, raw.data, raw.len);
+    copy[raw.len + 1] = '"';
+    json_keyset_init(&none);
+    json_reader_init_part(&part, slice_of(copy, raw.len + 2), 0, &none);
+    int n = take_string(&part, &key);
+    if (n == 0)
+        n = note_key(r, key);
+    explicit_bzero(copy, raw.len + 2);
+    free(copy);
+    return n;
+}
+
+static int next_member(struct json_reader *r, struct slice *ret_key, bool keep)
+{
+    struct slice key;
+    bool escaped = false;
+    int n;
+
+    if (r->failed)
+        return r->failed;
+    skip_space(r);
+    if (r->p == r->end)
+        return fail(r, "an object has no end");
+    if (*r->p == '}') {
+        close_container(r);
+        return 0;
+    }
+    if (!r->first) {
+        if (*r->p != ',')
+            return fail(r, "a comma or the end of an object was expected");
+        r->p++;
+        skip_space(r);
+    }
+    if (r->p == r->end || *r->p != '"')
+        return fail(r, "a key was expected");
+    r->first = false;
+    n = keep ? pass_string(r, &key, &escaped) : take_string(r, &key);
+    if (n < 0)
+        return n;
+    if (!r->trusted) {
+        n = escaped ? note_escaped_key(r, key) : note_key(r, key);
+        if (n < 0)
+            return n;
+    }
+    skip_space(r);
+    if (r->p == r->end || *r->p != ':')
+        return fail(r, "a colon was expected");
+    r->p++;
+    *ret_key = key;
+    return 1;
+}
+
+int json_read_member(struct json_reader *r, struct slice *ret_key)
+{
+    return next_member(r, ret_key, false);
+}
+
+int json_read_item(struct json_reader *r)
+{
+    if (r->failed)
+        return r->failed;
+    skip_space(r);
+    if (r->p == r->end)
+        return fail(r, "an array has no end");
+    if (*r->p == ']') {
+        close_container(r);
+        return 0;
+    }
+    if (!r->first) {
+        if (*r->p != ',')
+            return fail(r, "a comma or the end of an array was expected");
+        r->p++;
+    }
+    r->first = false;
+    return 1;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------- */
+
+int json_read_peek(struct json_reader *r)
+{
+    if (r->failed)
+        return r->failed;
+    skip_space(r);
+    if (r->p == r->end)
+        return fail(r, "a value was expected");
+    switch (*r->p) {
+    case '{':
+        return JSON_TOKEN_OBJECT;
+    case '[':
+        return JSON_TOKEN_ARRAY;
+    case '"':
+        return JSON_TOKEN_STRING;
+    case 't':
+        return JSON_TOKEN_TRUE;
+    case 'f':
+        return JSON_TOKEN_FALSE;
+    case 'n':
+        return JSON_TOKEN_NULL;
+    default:
+        if (*r->p == '-' || ascii_is_digit(*r->p))
+            return JSON_TOKEN_NUMBER;
+        return fail(r, "a value was expected");
+    }
+}
+
+/* 0 when a value of this type stands next. */
+static int expect(struct json_reader *r, enum json_token token)
+{
+    int n = json_read_peek(r);
+    if (n < 0)
+        return n;
+    return n == (int) token ? 0 : -EINVAL;
+}
+
+int json_read_object(struct json_reader *r)
+{
+    int n = expect(r, JSON_TOKEN_OBJECT);
+    return n < 0 ? n : open_container(r, true);
+}
+
+int json_read_array(struct json_reader *r)
+{
+    int n = expect(r, JSON_TOKEN_ARRAY);
+    return n < 0 ? n : open_container(r, false);
+}
+
+int json_read_string(struct json_reader *r, struct slice *ret)
+{
+    int n = expect(r, JSON_TOKEN_STRING);
+    return n < 0 ? n : take_string(r, ret);
+}
+
+static int literal(struct json_reader *r, struct slice word)
+{
+    if (!slice_starts(slice_of(r->p, (size_t) (r->end - r->p)), word))
+        return fail(r, "a value was expected");
+    r->p += word.len;
+    return 0;
+}
+
+int json_read_bool(struct json_reader *r, bool *ret)
+{
+    int n = json_read_peek(r);
+    if (n < 0)
+        return n;
+    if (n != JSON_TOKEN_TRUE && n != JSON_TOKEN_FALSE)
+        return -EINVAL;
+    bool yes = n == JSON_TOKEN_TRUE;
+    n = literal(r, yes ? SLICE("true") : SLICE("false"));
+    if (n == 0)
+        *ret = yes;
+    return n;
+}
+
+int json_read_null(struct json_reader *r)
+{
+    int n = expect(r, JSON_TOKEN_NULL);
+    return n < 0 ? n : literal(r, SLICE("null"));
+}
+
+static char *digits(const struct json_reader *r, char *p)
+{
+    while (p < r->end && ascii_is_digit(*p))
+        p++;
+    return p;
+}
+
+/* number = [ "-" ] int [ frac ] [ exp ]; int = "0" / digit1-9 *DIGIT (RFC 8259 section 6) */
+static int take_number(struct json_reader *r, struct slice *ret)
+{
+    char *start = r->p, *p = start, *from;
+
+    if (*p == '-')
+        p++;
+    from = p;
+    p = digits(r, p);
+    if (p == from || (*from == '0' && p - from > 1))
+        return fail(r, "a number is malformed");
+    if (p < r->end && *p == '.') {
+        from = ++p;
+        p = digits(r, p);
+        if (p == from)
+            return fail(r, "a number is malformed");
+    }
+    if (p < r->end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < r->end && (*p == '+' || *p == '-'))
+            p++;
+        from = p;
+        p = digits(r, p);
+        if (p == from)
+            return fail(r, "a number is malformed");
+    }
+    *ret = slice_of(start, (size_t) (p - start));
+    r->p = p;
+    return 0;
+}
+
+int json_read_number(struct json_reader *r, struct slice *ret)
+{
+    int n = expect(r, JSON_TOKEN_NUMBER);
+    return n < 0 ? n : take_number(r, ret);
+}
+
+/* The exponent behind 'e', bounded: beyond the bound the value is 0 or out of range anyway. */
+static int64_t exponent(struct slice s)
+{
+    bool negative = s.len && s.data[0] == '-';
+    int64_t v = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        if (ascii_is_digit(s.data[i]) && v < INT32_MAX)
+            v = v * 10 + (s.data[i] - '0');
+    return negative ? -v : v;
+}
+
+/* A well-formed number as an integer: the digits before the point, which the exponent has moved, are the value. */
+static int to_integer(struct slice s, int64_t *ret)
+{
+    bool negative = s.data[0] == '-';
+    struct slice mantissa = slice_from(s, negative);
+    size_t e = MIN(slice_find(mantissa, 'e'), slice_find(mantissa, 'E'));
+    int64_t point = (int64_t) MIN(slice_find(slice_to(mantissa, e), '.'), e) + exponent(slice_from(mantissa, e + 1));
+    uint64_t v = 0;
+    int64_t at = 0;
+
+    mantissa.len = e;
+    for (size_t i = 0; i < mantissa.len; i++) {
+        if (mantissa.data[i] == '.')
+            continue;
+        unsigned digit = (unsigned) (mantissa.data[i] - '0');
+        if (at++ >= point) {
+            if (digit)
+                return -EINVAL;
+        } else if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v)) {
+            return -ERANGE;
+        }
+    }
+    for (; at < point && v; at++)
+        if (__builtin_mul_overflow(v, 10, &v))
+            return -ERANGE;
+    if (v > (uint64_t) INT64_MAX + negative)
+        return -ERANGE;
+    *ret = negative ? (int64_t) (0 - v) : (int64_t) v;
+    return 0;
+}
+
+int json_read_int(struct json_reader *r, int64_t *ret)
+{
+    struct slice s;
+    int n = json_read_number(r, &s);
+    return n < 0 ? n : to_integer(s, ret);
+}
+
+static int skip_scalar(struct json_reader *r, enum json_token token)
+{
+    struct slice s;
+    bool escaped;
+
+    switch (token) {
+    case JSON_TOKEN_STRING:
+        return pass_string(r, &s, &escaped);
+    case JSON_TOKEN_NUMBER:
+        return take_number(r, &s);
+    case JSON_TOKEN_TRUE:
+        return literal(r, SLICE("true"));
+    case JSON_TOKEN_FALSE:
+        return literal(r, SLICE("false"));
+    case JSON_TOKEN_NULL:
+        return literal(r, SLICE("null"));
+    case JSON_TOKEN_OBJECT:
+    case JSON_TOKEN_ARRAY:
+        return open_container(r, token == JSON_TOKEN_OBJECT);
+    }
+    return -EINVAL;
+}
+
+int json_read_skip(struct json_reader *r, struct slice *ret)
+{
+    unsigned outside = r->depth;
+    struct slice key;
+    char *start = NULL;
+    int n;
+
+    for (;;) {
+        n = json_read_peek(r);
+        if (n < 0)
+            return n;
+        if (!start)
+            start = r->p;
+        n = skip_scalar(r, (enum json_token) n);
+        if (n < 0)
+            return n;
+        do {
+            if (r->depth == outside) {
+                if (ret)
+                    *ret = slice_of(start, (size_t) (r->p - start));
+                return 0;
+            }
+            n = level_is_object(r) ? next_member(r, &key, true) : json_read_item(r);
+        } while (n == 0);
+        if (n < 0)
+            return n;
+    }
+}
+
+int json_read_end(struct json_reader *r)
+{
+    if (r->failed)
+        return r->failed;
+    skip_space(r);
+    return r->p == r->end ? 0 : fail(r, "something follows the JSON text");
+}
