@@ -14,7 +14,7 @@ struct api_gateway_pause_params {
 
 struct api_gateway_close_params {
     struct rpc_common common;
-    struct slice id; /* of a session, as gateway.sessions shows it */
+    struct slice session; /* the name that gateway.sessions shows */
 };
 
 struct api_account_test_params {

@@ -27,5 +27,8 @@ int rpc_help_list(struct buffer *out) ATTR_WARN_UNUSED;
 int rpc_help_completion(struct buffer *out) ATTR_WARN_UNUSED;
 /* Names a type for people: "string", "integer", "Content". */
 const char *rpc_type_name(const struct rpc_field *field);
+/* "pooled", and "send": the names of x-where and x-permission. */
+const char *rpc_where_name(enum rpc_where where);
+const char *rpc_permission_name(enum rpc_permission permission);
 
 #endif

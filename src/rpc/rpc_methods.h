@@ -76,6 +76,13 @@ const char *rpc_method_similar(struct slice name);
 extern const struct rpc_object rpc_common_object;
 extern const struct rpc_object rpc_where_object;
 
+/* For writing rows. */
+#define RPC_FIELDS(array) .fields = (array), .n_fields = ARRAY_LEN(array)
+#define RPC_AT(type, member) .offset = offsetof(struct type, member)
+
+/* The result {} and the parameters of methods that have none of their own. */
+extern const struct rpc_object rpc_nothing;
+
 /* Methods without parameters of their own. */
 struct api_none_params {
     struct rpc_common common;
