@@ -2,18 +2,22 @@
 noinst_LTLIBRARIES += librpc.la
 librpc_la_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
 librpc_la_SOURCES = \
-	%reldir%/api_gateway.h \
-	%reldir%/api_imap.h \
-	%reldir%/api_mail.h \
-	%reldir%/api_pop3.h \
-	%reldir%/api_smtp.h \
+	%reldir%/api_gateway.c %reldir%/api_gateway.h \
+	%reldir%/api_imap.c %reldir%/api_imap.h \
+	%reldir%/api_mail.c %reldir%/api_mail.h \
+	%reldir%/api_pop3.c %reldir%/api_pop3.h \
+	%reldir%/api_smtp.c %reldir%/api_smtp.h \
 	%reldir%/json_reader.c %reldir%/json_reader.h \
 	%reldir%/json_writer.c %reldir%/json_writer.h \
-	%reldir%/rpc_decode.h \
-	%reldir%/rpc_discover.h \
-	%reldir%/rpc_framing.h \
+	%reldir%/rpc_answer.c \
+	%reldir%/rpc_decode.c %reldir%/rpc_decode.h \
+	%reldir%/rpc_decode_types.c %reldir%/rpc_decode_types.h \
+	%reldir%/rpc_discover.c %reldir%/rpc_discover.h \
+	%reldir%/rpc_framing.c %reldir%/rpc_framing.h \
+	%reldir%/rpc_help.c \
 	%reldir%/rpc_method.h \
-	%reldir%/rpc_methods.h \
-	%reldir%/rpc_output.h \
-	%reldir%/rpc_peer.h \
+	%reldir%/rpc_methods.c %reldir%/rpc_methods.h \
+	%reldir%/rpc_output.c %reldir%/rpc_output.h \
+	%reldir%/rpc_peer.c %reldir%/rpc_peer.h \
+	%reldir%/rpc_peer_types.h \
 	%reldir%/rpc_types.h

@@ -16,6 +16,7 @@
 
 #define RPC_FDS_PER_MESSAGE 253 /* SCM_MAX_FD: the kernel passes no more at once */
 #define RPC_FDS_WAITING 1024    /* received and not yet claimed by a line */
+#define RPC_FEED_MAX 1048576    /* bytes fed at once */
 
 struct rpc_framing {
     size_t max_line;                       /* longest line, without its LF */
@@ -28,6 +29,7 @@ struct rpc_framing {
     size_t searched;    /* bytes of `kept` known to hold no LF */
     size_t handed;      /* bytes of `kept` that the last line took, with its LF */
     bool discarding;    /* inside a line that was too long */
+    bool failed;        /* out of memory: nothing more comes out */
 
     int *fds; /* ring */
     size_t fd_first, fd_count, fd_cap;
@@ -41,8 +43,10 @@ struct rpc_line {
 
 void rpc_framing_init(struct rpc_framing *f, size_t max_line, void (*release_fd)(void *ctx, int fd), void *release_ctx);
 void rpc_framing_done(struct rpc_framing *f);
+/* For lines that begin from now on. */
+void rpc_framing_set_max(struct rpc_framing *f, size_t max_line);
 
-/* `data` was read from the peer. It must stay, and may be written to, until rpc_framing_next() has returned 0 or
+/* `data` was read from the peer, at most RPC_FEED_MAX bytes. It must stay, and may be written to, until rpc_framing_next() has returned 0 or
  * rpc_framing_keep() was called; only then may the next bytes be fed. */
 void rpc_framing_feed(struct rpc_framing *f, char *data, size_t len);
 /* Descriptors that came with the bytes that will be fed next: call this before rpc_framing_feed(). Takes them in
@@ -55,7 +59,7 @@ int rpc_framing_add_fds(struct rpc_framing *f, const int *fds, size_t n) ATTR_WA
  * reading goes on behind it; -ENOMEM: the beginning of a line could not be kept, the connection cannot go on. */
 int rpc_framing_next(struct rpc_framing *f, struct rpc_line *ret) ATTR_WARN_UNUSED;
 /* Copies what was fed and not yet handed out, so that the caller's bytes may go: for a reader that pauses in the
- * middle. -ENOMEM as above. More than max_line may be kept then: at most one feed's length. */
+ * middle. -ENOMEM as above. More than max_line may be kept then: at most by one feed's length. */
 int rpc_framing_keep(struct rpc_framing *f) ATTR_WARN_UNUSED;
 /* The line that rpc_framing_next() has just returned with `owned`, as an allocation for the caller to free(); the
  * text is where it was, so slices into it stay valid. */

@@ -36,12 +36,12 @@ struct rpc_source {
 };
 
 struct rpc_output {
-    struct buffer bytes; /* the head: what is sent next */
-    struct list rest;    /* struct rpc_segment */
-    size_t rest_memory;  /* bytes of text in `rest` */
+    struct buffer bytes;  /* the head: what is sent next */
+    struct list rest;     /* struct rpc_segment */
+    size_t rest_memory;   /* bytes of text in `rest` */
     uint64_t rest_source; /* bytes that sources in `rest` still owe */
-    size_t max;          /* bytes of text that may wait */
-    int *fds; /* ride on the first byte of `bytes`; NULL: none */
+    size_t max;           /* bytes of text in one piece */
+    int *fds;             /* ride on the first byte of `bytes`; NULL: none */
     size_t n_fds;
     void (*release_fd)(void *ctx, int fd);
     void *release_ctx;
@@ -78,7 +78,10 @@ struct buffer *rpc_output_text(struct rpc_output *o);
 int rpc_output_add_source(struct rpc_output *o, const struct rpc_source *source) ATTR_WARN_UNUSED;
 /* Appends descriptors that ride on the next text that is appended; likewise the output's in any case. */
 int rpc_output_add_fds(struct rpc_output *o, const int *fds, size_t n) ATTR_WARN_UNUSED;
-/* Moves all of `from` behind what is in `o`; `from` is empty afterwards, also on -ENOMEM. */
+/* After text was appended: counts it. */
+void rpc_output_settle(struct rpc_output *o);
+/* Moves all of `from`, of which nothing has been taken yet, behind what is in `o`; `from` is empty afterwards, also on
+ * failure (-ENOMEM, -EMSGSIZE), which may leave a part in `o`. */
 int rpc_output_move(struct rpc_output *o, struct rpc_output *from) ATTR_WARN_UNUSED;
 
 /* A place to return to: everything appended since rpc_output_mark() goes, its sources and descriptors released.

@@ -20,8 +20,8 @@
  * live until rpc_request_free(). Notifications are answered in the same way, and nothing is sent. A request may
  * outlive its connection: rpc_peer_done() detaches it, and its answer goes nowhere.
  *
- * Only one answer, stream item or notification may be open at a time on one peer: begin, write and end belong
- * together within one call. Not thread-safe. */
+ * Only one answer, stream item or notification may be open at a time: begin, write and end belong together, within
+ * one call of the owner. Not thread-safe. */
 #ifndef POSTERN_RPC_PEER_H
 #define POSTERN_RPC_PEER_H
 
@@ -41,19 +41,30 @@
 struct rpc_limits {
     size_t max_request_size;  /* bytes of one line */
     size_t max_response_size; /* bytes of one answer's text, sources not counted */
-    size_t max_output;        /* bytes of text that may wait on one connection; beyond it the connection is broken */
+    size_t max_output;        /* bytes of text that wait on one connection: one more message then breaks it */
     size_t max_calls;         /* requests in flight on one connection */
     size_t max_batch;
     size_t max_params;        /* bytes that decoded parameters of one request may take beside its text */
 };
 
-/* What the peers of one process share: limits (may change at any time) and spare request objects. */
+/* What the peers of one process share: limits (may change at any time), spare request objects, and the message that
+ * is being written. */
 struct rpc_server {
     struct rpc_limits limits;
     void (*release_fd)(void *ctx, int fd); /* the only thing ever done to a descriptor here */
     void *release_ctx;
+
+    /* private */
     struct rpc_request *spare;
     size_t n_spare;
+    struct json_keyset keys;
+    struct json_writer writer;
+    struct rpc_peer *open_peer;    /* whose message is being written; NULL: it goes nowhere */
+    struct rpc_output *open_output;
+    struct rpc_output_mark mark;
+    const char *open_suffix;
+    int open_fds[RPC_FDS_PER_MESSAGE];
+    size_t n_open_fds;
 };
 void rpc_server_init(struct rpc_server *s, const struct rpc_limits *limits, void (*release_fd)(void *ctx, int fd),
                      void *release_ctx);
@@ -65,15 +76,10 @@ struct rpc_peer {
     struct rpc_server *server;
     struct rpc_framing framing;
     struct rpc_output output;
-    struct list requests;      /* all that are not freed, by rpc_request.link */
-    struct list pending;       /* of a batch, decoded and not given out yet */
+    struct list requests;        /* all that are not freed, by rpc_request.link */
+    struct list pending;         /* decoded and not given out yet, by rpc_request.pending_link */
     struct hash_table in_flight; /* those with an id that are not answered */
-    size_t n_requests;
-    struct json_keyset keys;
-    struct json_writer writer; /* of the open answer */
-    struct rpc_output_mark mark;
-    struct rpc_output *target; /* of the open answer; NULL: none is open */
-    size_t saved_max;
+    size_t n_given;              /* given out and not freed */
     bool closing;
     bool broken;
 };
@@ -93,15 +99,15 @@ struct rpc_request {
     /* private */
     struct list link, pending_link;
     struct hash_node node;
+    bool in_table, given;
     struct rpc_server *server;
     struct rpc_batch *batch;
     struct rpc_request *next_spare;
     struct arena arena;
-    char *text; /* allocation that holds id and parameters, unless `space` does */
+    char *text; /* allocation that holds id and parameters, unless `space` does; NULL: none */
     size_t text_len, space_used;
-    size_t n_answer_fds;
     int few_fds[4];
-    _Alignas(16) char space[1024];
+    _Alignas(16) char space[1024]; /* parameters' struct, then the text, where they fit */
 };
 
 void rpc_peer_init(struct rpc_peer *p, struct rpc_server *server);
@@ -121,7 +127,8 @@ enum rpc_peer_event {
 enum rpc_peer_event rpc_peer_next(struct rpc_peer *p, struct rpc_request **ret) ATTR_WARN_UNUSED;
 /* Keeps what was fed and not handled, so that the caller's bytes may go. -ENOMEM: close. */
 int rpc_peer_keep(struct rpc_peer *p) ATTR_WARN_UNUSED;
-/* The peer has shut down its writing side: an unfinished line is answered with an error. Calls go on. */
+/* The peer has shut down its writing side: what stands behind the last LF counts as a line. Call it once, when next()
+ * has returned RPC_PEER_IDLE, and then next() again. Calls go on and are answered. */
 void rpc_peer_end_of_input(struct rpc_peer *p);
 /* A line has begun and not ended: bounded by partial_request_timeout. */
 bool rpc_peer_is_partial(const struct rpc_peer *p);
@@ -129,7 +136,7 @@ bool rpc_peer_is_partial(const struct rpc_peer *p);
 void rpc_peer_refuse(struct rpc_peer *p, const struct fault *fault);
 /* No request is being run, no answer waits to be sent. */
 bool rpc_peer_is_quiet(const struct rpc_peer *p);
-/* Output could not be kept within its limit, or memory is out: close without further ado. */
+/* Too much output waits, or memory is out: close without further ado. */
 static inline bool rpc_peer_is_broken(const struct rpc_peer *p)
 {
     return p->broken;
@@ -148,10 +155,10 @@ void rpc_request_free(struct rpc_request *r);
 
 /* Opens the answer; write one JSON value (the result) with the writer that it returns, never NULL. */
 struct json_writer *rpc_answer_begin(struct rpc_request *r);
-/* Within an open answer: a string (form text, base64) or value (JSON) whose bytes come from a source as the client
- * drains them. The source is the output's from now on, in any case. */
+/* Within an open answer or stream item: a string (form text, base64; the quotes are written here) or value (JSON) whose
+ * bytes come from a source as the client drains them. The source is the output's from now on, in any case. */
 void rpc_answer_source(struct rpc_request *r, const struct rpc_source *source);
-/* Within an open answer: adds a descriptor (ours from now on in any case) and returns its index for {"fd": INDEX};
+/* Within an open answer or stream item: adds a descriptor (ours from now on in any case) and returns its index for {"fd": INDEX};
  * -EMFILE when the answer has RPC_FDS_PER_MESSAGE already. */
 int rpc_answer_fd(struct rpc_request *r, int fd) ATTR_WARN_UNUSED;
 /* Takes back an open answer; another may be begun. */
