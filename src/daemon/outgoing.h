@@ -44,8 +44,8 @@ struct outgoing_facts {
     uint64_t size;             /* of the bytes that outgoing_next() gives */
     struct slice message_id;   /* without brackets; data NULL: it has none */
     struct slice from;         /* envelope; data NULL: none */
-    struct slice header_from;  /* first address of From, of Sender; data NULL: none */
-    struct slice header_sender;
+    const struct slice *authors; /* all addresses of From and Sender (and their Resent- forms): each has to be allowed */
+    size_t n_authors;
     const struct slice *recipients;
     size_t n_recipients;
     bool needs_utf8;   /* SMTPUTF8: beyond ASCII in the header */

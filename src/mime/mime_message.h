@@ -31,6 +31,7 @@ struct mime_part {
     enum mime_encoding encoding;
     uint64_t header_offset, header_size; /* the empty line behind it included */
     uint64_t body_offset, body_size;     /* encoded; the line end before a boundary belongs to the boundary */
+    uint64_t decoded_size; /* for whoever reads the contents: the parser does not know it */
     bool is_multipart;   /* is taken apart: has children */
     bool in_text, in_html; /* of RFC 8621's lists */
     bool is_attachment;  /* belongs into the contract's list of attachments */
@@ -66,6 +67,9 @@ void mime_part_reader_free(struct mime_part_reader *r);
 /* A next piece, borrowed until the next call; empty at the end. Defects of the content are added to the message's when
  * they are met. 0, -ENOMEM, or an errno of reading. */
 int mime_part_read(struct mime_part_reader *r, struct slice *ret) ATTR_WARN_UNUSED;
+
+/* Bytes that the transfer decoding has given so far: at the end, the content's size. */
+uint64_t mime_part_reader_count(const struct mime_part_reader *r);
 
 /* Any run of bytes in a known encoding (an IMAP section, say), without a message. */
 struct mime_part_reader *mime_content_reader_new(struct mime_decoder *d, const struct mime_source *src,

@@ -379,7 +379,7 @@ static int take_addresses(struct mime_decoder *d, struct slice value, struct mim
 }
 
 static int raw_field(struct mime_decoder *d, struct mime_raw_info *info, struct raw_fields *plain,
-                     struct raw_fields *resent, const struct mime_field *f)
+                     struct raw_fields *resent, struct mime_recipients *authors, const struct mime_field *f)
 {
     static const char *const names[] = {"from", "sender", "to", "cc", "bcc", "date", "message-id"};
     bool again = slice_starts_ci(f->name, SLICE("resent-"));
@@ -390,7 +390,17 @@ static int raw_field(struct mime_decoder *d, struct mime_raw_info *info, struct 
 
     while (which < ARRAY_LEN(names) && !slice_eq_ci(name, slice_of_str(names[which])))
         which++;
-    if (which == ARRAY_LEN(names) || set->closed)
+    if (which == ARRAY_LEN(names))
+        return 0;
+    if (which < 2) {
+        struct mime_address *list = NULL;
+        int e = take_addresses(d, f->value, &list);
+        if (e == 0)
+            e = mime_recipients_add(authors, list);
+        if (e < 0)
+            return e;
+    }
+    if (set->closed)
         return 0;
     if (again && (set->seen & 1u << which)) {
         set->closed = true;
@@ -456,12 +466,17 @@ static int scan_fields(struct mime_decoder *d, const struct mime_source *src, st
     struct raw_fields plain = {0}, resent = {0};
     struct slice header;
     struct mime_field f;
+    struct mime_recipients authors = {.arena = d->arena};
     int e = normal_header(d, src, &header);
     while (e == 0 && mime_field_next(&header, &f))
         if (f.name.len)
-            e = raw_field(d, info, &plain, &resent, &f);
+            e = raw_field(d, info, &plain, &resent, &authors, &f);
+    if (e == 0)
+        e = mime_recipients_settle(&authors);
     if (e < 0)
         return e;
+    info->authors = authors.list;
+    info->n_authors = authors.n;
     bool forwarded = resent.from || resent.sender || resent.to || resent.cc || resent.bcc;
     const struct raw_fields *set = forwarded ? &resent : &plain;
     struct mime_recipients to = {.arena = d->arena};

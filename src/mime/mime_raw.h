@@ -22,6 +22,9 @@ struct mime_raw_info {
                           * there is no header */
     /* Envelope: of the first block of Resent- fields if there is one, else of the ordinary fields. */
     struct slice from;        /* Resent-Sender, Resent-From, Sender or From; data NULL: none */
+    struct slice *authors;    /* all addresses of From and Sender, Resent- forms too, wherever they occur: who it claims
+                               * to be from */
+    size_t n_authors;
     struct slice header_from; /* first address of From; data NULL: none */
     struct slice header_sender;
     struct slice *recipients; /* To, Cc and Bcc, without repetitions */

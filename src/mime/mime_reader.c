@@ -15,7 +15,7 @@ struct mime_part_reader {
     const struct mime_part *part; /* NULL: a bare content */
     enum mime_read_mode mode;
     struct mime_window w;
-    uint64_t pos;
+    uint64_t pos, count;
     struct mime_transfer transfer;
     struct slice charset_name;
     struct mime_charset charset;
@@ -102,13 +102,20 @@ static int next_bytes(struct mime_part_reader *r, struct slice *ret, bool *ret_e
     r->pos += in.len;
     *ret_end = in.len == 0;
     if (r->transfer.encoding == MIME_ENCODING_IDENTITY) {
+        r->count += in.len;
         *ret = in;
         return 0;
     }
     size_t n = in.len ? mime_transfer_decode(&r->transfer, in, r->decoded)
                       : mime_transfer_finish(&r->transfer, r->decoded);
+    r->count += n;
     *ret = slice_of(r->decoded, n);
     return 0;
+}
+
+uint64_t mime_part_reader_count(const struct mime_part_reader *r)
+{
+    return r->count;
 }
 
 static bool is_ascii(struct slice s)

@@ -527,6 +527,8 @@ START_TEST(raw_info)
                                    "To: b@x\n\n"));
     ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
     ck_slice_eq(info.from, "r@x");
+    ck_assert_uint_eq(info.n_authors, 3);
+    ck_slice_eq(info.authors[1], "old@x");
     ck_assert_uint_eq(info.n_recipients, 1);
     ck_slice_eq(info.recipients[0], "s@x");
 }
