@@ -1,7 +1,7 @@
 # daemon: the only room that sees both mail and RPC.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC) $(PROTOCOLS_INC) $(NET_INC) $(RPC_INC) $(DAEMON_INC) \
-	$(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(INI_CFLAGS) $(SYSTEMD_CFLAGS)
+	$(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(INI_CFLAGS) $(SYSTEMD_CFLAGS) $(IDN_CFLAGS)
 libdaemon_la_SOURCES =
 libdaemon_la_SOURCES += \
 	%reldir%/access.c %reldir%/access.h \
@@ -18,5 +18,6 @@ libdaemon_la_SOURCES += \
 	%reldir%/credentials.c %reldir%/credentials.h \
 	%reldir%/gateway.h \
 	%reldir%/log.c %reldir%/log.h \
+	%reldir%/outgoing.c %reldir%/outgoing.h \
 	%reldir%/op.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)
