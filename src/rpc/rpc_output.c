@@ -138,7 +138,6 @@ static int advance(struct rpc_output *o)
 
     switch (s->kind) {
     case SEGMENT_TEXT:
-        o->rest_memory -= s->counted;
         buffer_done(&o->bytes);
         o->bytes = s->text;
         o->bytes.max = o->max;
