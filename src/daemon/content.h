@@ -3,8 +3,8 @@
  *
  * In: whatever form the caller chose (a bare string, text, base64, a descriptor of whatever kind), a handler gets a
  * `struct body`: all the bytes, at hand, unchanging. op_collect() (op.h) makes it; it reads what has to be read before
- * run() is called, without blocking the loop and charged to the user. A sealed memfd is used as it stands, anything else
- * of a descriptor is copied into a spool.
+ * run() is called, without blocking the loop and charged to the user. A sealed memfd is used as it stands, anything
+ * else of a descriptor is copied into a spool.
  *
  * Out: op_write_content() and its relatives (op.h) put a Content object into the result, in the form that the caller
  * asked for. Bytes that are in a spool are not copied into the answer: they are encoded piece by piece as the client
@@ -33,6 +33,8 @@ struct body_owner {
     unsigned refs;
     void (*free)(struct body_owner *owner);
 };
+struct body_owner *body_owner_ref(struct body_owner *o);
+struct body_owner *body_owner_unref(struct body_owner *o); /* both accept NULL; _unref returns it */
 
 /* Bytes in memory. `owner` (may be NULL: they live for ever) is referenced. NULL when out of memory. */
 struct body *body_new_slice(struct slice bytes, struct body_owner *owner);
@@ -40,6 +42,9 @@ struct body *body_new_slice(struct slice bytes, struct body_owner *owner);
 struct body *body_new_allocated(char *data, size_t len);
 /* References the sealed spool. */
 struct body *body_new_spool(struct spool *spool);
+/* `size` bytes of a descriptor that cannot change or shrink; `release_fd` gets it back at the end. On failure it stays
+ * the caller's. */
+struct body *body_new_fd(int fd, uint64_t size, void (*release_fd)(void *ctx, int fd), void *ctx);
 struct body *body_ref(struct body *b);
 struct body *body_unref(struct body *b); /* accepts NULL, returns NULL */
 
@@ -70,12 +75,10 @@ ssize_t body_reader_next(struct body_reader *r, const char **ret, bool *ret_last
 
 /* --- out --- */
 
-/* The spool's bytes as a source of an answer (rpc_output.h): read piece by piece as the client drains. Takes a reference
- * of the sealed spool. */
+/* The spool's bytes as a source of an answer (rpc_output.h): read piece by piece as the client drains. Takes a
+ * reference of the sealed spool. */
 struct rpc_source content_source(struct spool *spool, enum rpc_source_form form);
 /* Likewise of a body. */
 struct rpc_source content_source_body(struct body *body, enum rpc_source_form form);
-/* The allocation becomes the source's. */
-struct rpc_source content_source_text(char *text, size_t len);
 
 #endif

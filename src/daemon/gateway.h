@@ -13,6 +13,7 @@
 #include "spool.h"
 #include "worker.h"
 
+struct foreign_table;
 struct listener;
 struct op_handler;
 struct op_core;
@@ -23,16 +24,17 @@ struct gateway {
     struct net_context *net;
     struct accounts *accounts; /* and the configuration in force: gateway_config() */
     struct rpc_server rpc;
-    struct spool_budget memory; /* `memory`: all users' spools, texts and answers */
+    struct spool_budget memory;               /* `memory`: all users' spools, texts and answers */
     const struct op_handler *const *handlers; /* RPC_METHOD_COUNT of them */
 
+    struct foreign_table *foreign;
     struct hash_table users; /* struct user, by uid */
     struct list clients;     /* struct client */
     struct listener *listener;
     size_t n_clients, n_calls;
     uint64_t n_clients_ever, n_calls_ever;
     uint64_t next_session_number;
-    uint64_t started_ms;  /* loop time */
+    uint64_t started_ms;   /* loop time */
     struct list spare_ops; /* struct op_core */
     size_t n_spare_ops;
     bool stopping; /* no new client, no new call */
@@ -42,23 +44,36 @@ struct gateway {
     void *reload_arg;
 };
 
+static inline void gateway_init_lists(struct gateway *g)
+{
+    hash_table_init(&g->users);
+    list_init(&g->clients);
+    list_init(&g->spare_ops);
+}
+
 static inline const struct daemon_config *gateway_config(const struct gateway *g)
 {
     return &accounts_config(g->accounts)->daemon;
 }
 
-/* One user (uid) of the socket: what its connections and calls take together. Exists while any of it does. */
+/* One user (uid) of the socket: what its connections and calls take together. Exists as long as anything is
+ * charged to it. */
 struct user {
     struct hash_node node;
     struct gateway *gateway;
     unsigned refs;
     uint32_t uid;
-    size_t clients, calls, fds, file_readers;
+    size_t clients, calls, fds, file_jobs;
+    struct list file_queue;     /* jobs that wait for one of max_file_readers_per_user */
     struct spool_budget memory; /* `user_memory` */
 };
 /* With a reference; NULL when out of memory. */
 struct user *user_get(struct gateway *g, uint32_t uid);
 struct user *user_ref(struct user *u);
 struct user *user_unref(struct user *u);
+/* The limits of the configuration in force, for those that exist. */
+void users_configure(struct gateway *g);
+/* At the end: forgets all of them. */
+void users_done(struct gateway *g);
 
 #endif

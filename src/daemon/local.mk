@@ -14,10 +14,39 @@ libdaemon_la_SOURCES += \
 	%reldir%/config_serialize.c \
 	%reldir%/config_values.c \
 	%reldir%/configuration.c %reldir%/configuration.h \
-	%reldir%/content.h \
 	%reldir%/credentials.c %reldir%/credentials.h \
-	%reldir%/gateway.h \
 	%reldir%/log.c %reldir%/log.h \
-	%reldir%/outgoing.c %reldir%/outgoing.h \
-	%reldir%/op.h
+	%reldir%/outgoing.c %reldir%/outgoing.h
+libdaemon_la_SOURCES += \
+	%reldir%/client.c \
+	%reldir%/client.h \
+	%reldir%/content.c \
+	%reldir%/content.h \
+	%reldir%/foreign_fd.c \
+	%reldir%/foreign_fd.h \
+	%reldir%/gateway.h \
+	%reldir%/listener.c \
+	%reldir%/listener.h \
+	%reldir%/mailboxes.c \
+	%reldir%/method_account.c \
+	%reldir%/method_gateway.c \
+	%reldir%/method_rpc.c \
+	%reldir%/methods.c \
+	%reldir%/methods.h \
+	%reldir%/must.h \
+	%reldir%/op.c \
+	%reldir%/op.h \
+	%reldir%/op_answer.c \
+	%reldir%/op_core.h \
+	%reldir%/op_exchange.c \
+	%reldir%/op_input.c \
+	%reldir%/op_pipe.c \
+	%reldir%/op_session.c \
+	%reldir%/status.c \
+	%reldir%/user.c
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)
+
+sbin_PROGRAMS += posternd
+posternd_SOURCES = %reldir%/main.c
+posternd_CPPFLAGS = $(libdaemon_la_CPPFLAGS) -DPOSTERN_SYSCONFDIR='"$(sysconfdir)"'
+posternd_LDADD = $(DAEMON_LIBS)

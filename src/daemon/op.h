@@ -5,20 +5,21 @@
  *
  *   prepare  look at the parameters, ask for the bodies of Contents (op_collect), refuse what cannot be. At once.
  *   run      all bodies are at hand: submit exchanges or jobs, or answer right away. May be asked for again (op_again).
- *   finish   op_finish() with the result written, op_fail() with a fault: the one exit. The handler's free() comes last.
+ *   finish   op_finish() with the result written, op_fail() with a fault: the one exit. The handler's free() comes
+ * last.
  *
  * Before prepare() the framework has checked what the method's row says: permission, account or options or session,
  * pooled or session only. It charges, counts, times and cancels:
- * - deadline, rpc.cancel, a lost client and shutdown end the op through the same exit, at any time between two calls into
- *   the handler. The handler learns of it by its free(); exchanges that it has under way are cancelled for it and outlive
- *   the op where they were written (op_exchange below). What a handler keeps for an exchange belongs into the exchange's
- *   own object, never into op->state.
- * - the outcome that is reported then is the worst of its exchanges' (exchange_cancel() tells), or OUTCOME_DONE where the
- *   handler said so in op->done_outcome.
+ * - deadline, rpc.cancel, a lost client and shutdown end the op through the same exit, at any time between two calls
+ * into the handler. The handler learns of it by its free(); exchanges that it has under way are cancelled for it and
+ * outlive the op where they were written (op_exchange below). What a handler keeps for an exchange belongs into the
+ * exchange's own object, never into op->state.
+ * - the outcome that is reported then is the worst of its exchanges' (exchange_cancel() tells), or OUTCOME_DONE where
+ * the handler said so in op->done_outcome.
  *
- * None of the functions here ends the op while a handler is inside a call: op_finish() and op_fail() mark it, and the op
- * is taken apart when the handler has returned. After either of them the handler touches the op no more.
- * Loop thread only. Small allocations abort when there is no memory (must_), those sized by a caller fail. */
+ * None of the functions here ends the op while a handler is inside a call: op_finish() and op_fail() mark it, and the
+ * op is taken apart when the handler has returned. After either of them the handler touches the op no more. Loop thread
+ * only. Small allocations abort when there is no memory (must_), those sized by a caller fail. */
 #ifndef POSTERN_OP_H
 #define POSTERN_OP_H
 
@@ -52,7 +53,7 @@ enum op_step {
 };
 
 struct op_handler {
-    size_t state_size; /* of the handler's own struct: op->state, zeroed; 0: none */
+    size_t state_size;             /* of the handler's own struct: op->state, zeroed; 0: none */
     int (*prepare)(struct op *op); /* may be NULL; OP_WAIT: go on to run() when all bodies have been collected */
     int (*run)(struct op *op);
     /* Called once, last, whatever happened; releases what op->state holds. Jobs are detached here. May be NULL. */
@@ -63,11 +64,11 @@ struct op_handler {
 extern const struct op_handler *const op_handlers[RPC_METHOD_COUNT];
 
 enum op_state {
-    OP_QUEUED,     /* waits for its turn in a session */
-    OP_PREPARING,  /* prepare() is running, or bodies are being collected */
-    OP_RUNNING,    /* run() was called */
-    OP_ANSWERED,   /* the answer is out, a pipe is still being filled (op_respond_now) */
-    OP_ENDED       /* op_finish(), op_fail() or a cancel: to be taken apart */
+    OP_QUEUED,    /* waits for its turn in a session */
+    OP_PREPARING, /* prepare() is running, or bodies are being collected */
+    OP_RUNNING,   /* run() was called */
+    OP_ANSWERED,  /* the answer is out, a pipe is still being filled (op_respond_now) */
+    OP_ENDED      /* op_finish(), op_fail() or a cancel: to be taken apart */
 };
 
 struct op {
@@ -89,8 +90,8 @@ struct op {
 
     /* --- for handlers to write --- */
     void *state;
-    struct json_writer w;           /* the result: one value. The handler writes its braces itself */
-    struct fault fault;             /* the first one wins */
+    struct json_writer w;  /* the result: one value. The handler writes its braces itself */
+    struct fault fault;    /* the first one wins */
     struct slice rejected; /* JSON array of {address, reply} for the error object, in the arena; data NULL: none */
     enum fault_outcome done_outcome; /* what the server has done for sure so far, for whatever ends the op early */
 
@@ -116,30 +117,28 @@ int op_refuse(struct op *op, enum fault_kind kind, const char *fmt, ...) ATTR_PR
 
 /* --- bodies of Contents --- */
 /* Asks for the bytes of `c`, which belongs to the parameters; `name` (static or in the arena) is the parameter's, for
- * errors. Only from prepare(). *ret (in op->state or the arena) is set before run() is called, and is the op's until its
- * end: an exchange takes a reference of its own. An absent content leaves *ret NULL. <0 with op->fault set. Bounded by
- * max_message_size. Closing, classifying and reading the descriptor is not the handler's matter. */
+ * errors. Only from prepare(). *ret (in op->state or the arena) is set before run() is called, and is the op's until
+ * its end: an exchange takes a reference of its own. An absent content leaves *ret NULL. <0 with op->fault set. Bounded
+ * by max_message_size. Closing, classifying and reading the descriptor is not the handler's matter. */
 int op_collect(struct op *op, const struct rpc_content *c, const char *name, struct body **ret) ATTR_WARN_UNUSED;
-/* What the strings and slices of the parameters live in: an exchange that needs them after the op's end takes a reference
- * (body_new_slice() does so too) or a copy. */
+/* What the strings and slices of the parameters live in: an exchange that needs them after the op's end takes a
+ * reference (body_new_slice() does so too) or a copy. */
 struct body_owner *op_text_owner(struct op *op);
-struct body_owner *body_owner_ref(struct body_owner *o);
-struct body_owner *body_owner_unref(struct body_owner *o);
 
 /* --- results --- */
-/* Key and Content object, in the caller's form (op->form; RPC_FORM_PIPE is op_pipe_open()'s matter, here it is answered as
- * a pipe that is fed from these bytes). `key` NULL: the value alone. The bytes are used before it returns. Errors end up
- * in op->fault and the op fails with it when it finishes (or the item, see below): -EILSEQ FAULT_BAD_MESSAGE (text where it
- * cannot be), -EFBIG FAULT_LIMIT fd_answer_max, -EMSGSIZE FAULT_LIMIT max_response_size. */
+/* Key and Content object, in the caller's form (op->form; RPC_FORM_PIPE is op_pipe_open()'s matter, here it is answered
+ * as a pipe that is fed from these bytes). `key` NULL: the value alone. The bytes are used before it returns. Errors
+ * end up in op->fault and the op fails with it when it finishes (or the item, see below): -EILSEQ FAULT_BAD_MESSAGE
+ * (text where it cannot be), -EFBIG FAULT_LIMIT fd_answer_max, -EMSGSIZE FAULT_LIMIT max_response_size. */
 int op_write_content(struct op *op, const char *key, struct slice bytes);
 /* The same for a sealed spool; takes a reference of its own. */
 int op_write_content_spool(struct op *op, const char *key, struct spool *spool);
 int op_write_content_body(struct op *op, const char *key, struct body *body);
 
-/* A list whose items are given one by one. op_list_begin() writes `"key":[` (nothing when streaming); each item is written
- * to op->w between op_item_begin() and op_item_end(), as one value; with `stream` it leaves as a notification at once,
- * whole, else it is a member of the array. op_list_end() writes `]`, or `"count": n` when streaming. One list a result,
- * inside its outermost object. */
+/* A list whose items are given one by one. op_list_begin() writes `"key":[` (nothing when streaming); each item is
+ * written to op->w between op_item_begin() and op_item_end(), as one value; with `stream` it leaves as a notification
+ * at once, whole, else it is a member of the array. op_list_end() writes `]`, or `"count": n` when streaming. One list
+ * a result, inside its outermost object. */
 void op_list_begin(struct op *op, const char *key);
 void op_item_begin(struct op *op);
 /* 0; <0: the item could not be written (op->fault): the op should fail. When the client does not keep up, the op's
@@ -157,21 +156,21 @@ void op_progress(struct op *op, uint64_t done, uint64_t total);
  * NULL never: op->fault is set and a later op_spool_write() fails. Unref it, or hand it to op_write_content_spool(). */
 struct op_exchange;
 struct spool *op_spool_new(struct op *op, uint64_t limit);
-/* spool_write() on behalf of an exchange: while the budget is used up the exchange is paused, and resumed by itself; when
- * there will be no room the op fails. 0, or <0 with op->fault. */
+/* spool_write() on behalf of an exchange: while the budget is used up the exchange is paused, and resumed by itself;
+ * when there will be no room the op fails. 0, or <0 with op->fault. */
 int op_spool_write(struct op_exchange *ox, struct spool *s, struct slice piece) ATTR_WARN_UNUSED;
 
 /* --- pipes: `content: "pipe"`, for bytes that are passed on while they come --- */
-/* Writes key and `{"fd": n, "size": size}` (size UINT64_MAX: left out). The bytes follow by op_pipe_write(); the exchange
- * is paused while the reader is slow. Then, without `stream`: complete the result and call op_respond_now(); with it:
- * op_item_end(). One pipe at a time. NULL with op->fault. It belongs to the op. */
+/* Writes key and `{"fd": n, "size": size}` (size UINT64_MAX: left out). The bytes follow by op_pipe_write(); the
+ * exchange is paused while the reader is slow. Then, without `stream`: complete the result and call op_respond_now();
+ * with it: op_item_end(). One pipe at a time. NULL with op->fault. It belongs to the op. */
 struct op_pipe *op_pipe_open(struct op *op, const char *key, uint64_t size);
 /* The same on behalf of `ox`. 0; <0: the reader has gone (-EPIPE, FAULT_CANCELLED) or the memory has: fail the op. */
 int op_pipe_write(struct op_exchange *ox, struct op_pipe *p, struct slice piece) ATTR_WARN_UNUSED;
 /* All bytes were given: the pipe is closed once they are through, and `progress` is said. */
 void op_pipe_end(struct op_pipe *p);
-/* Emits the response now, with what op->w holds; the op lives on in OP_ANSWERED. op_finish() then waits until pipes have
- * drained and says nothing more; op_fail() becomes a `failed` notification. */
+/* Emits the response now, with what op->w holds; the op lives on in OP_ANSWERED. op_finish() then waits until pipes
+ * have drained and says nothing more; op_fail() becomes a `failed` notification. */
 void op_respond_now(struct op *op);
 
 /* --- exchanges --- */
@@ -184,15 +183,17 @@ int op_pool(struct op *op, enum protocol protocol, struct pool **ret) ATTR_WARN_
  *     f = op_exchange_new(op, sizeof(*f), &fetch_ops);
  *     r = op_exchange_submit(&f->ox, PROTOCOL_IMAP);       <0: op->fault is set, the object was freed
  *     in done(): op = op_exchange_end(x, fault);           NULL: the op has ended before; else it is the op to finish
- *                … free what the object holds; it is freed itself after done() has returned
+ *                … free what the object holds; itself it is freed when the dispatch has ended
  *     in event() and body(): f->ox.op is the op, or NULL when it has ended: then only count and drop.
  */
 struct op_exchange {
     struct exchange x; /* first */
     struct op *op;     /* NULL: orphaned, or ended */
     struct list link;  /* the op's */
-    unsigned paused;   /* why: bits, op.c's */
-    void (*dispose)(struct op_exchange *ox); /* may be NULL: releases what the object holds when it was never submitted */
+    struct loop *loop;
+    unsigned paused; /* why: bits, op.c's */
+    void (*dispose)(
+        struct op_exchange *ox); /* may be NULL: releases what the object holds when it was never submitted */
 };
 /* Zeroed but for owner, deadlines (of the op and the pool's queue_timeout) and ops. Never NULL. */
 void *op_exchange_new(struct op *op, size_t size, const struct exchange_ops *ops);
@@ -205,8 +206,8 @@ struct op *op_exchange_end(struct exchange *x, const struct fault *fault);
 unsigned op_exchanges(const struct op *op);
 
 /* --- helper jobs (cpu, files) --- */
-/* A job whose op may end before it: embed it first in the heap object with `work` and `destroy` set. `finished` is called
- * on the loop unless the op has ended. -EAGAIN with op->fault (FAULT_BUSY), and then the job was destroyed. */
+/* A job whose op may end before it: embed it first in the heap object with `work` and `destroy` set. `finished` is
+ * called on the loop unless the op has ended. -EAGAIN with op->fault (FAULT_BUSY), and then the job was destroyed. */
 struct op_job {
     struct worker_job job; /* first */
     struct op *op;
@@ -228,7 +229,7 @@ int op_uidvalidity_expected(struct op *op, const struct rpc_uidvalidity *given, 
  * after the other, in the order sent. --- */
 struct op_session {
     struct lease lease;
-    char id[33]; /* 128 random bits in hex */
+    char id[33];     /* 128 random bits in hex */
     uint64_t number; /* as gateway.sessions names it to administrators */
     enum protocol protocol;
     struct account *account;
@@ -246,8 +247,8 @@ struct op_session {
  * op->fault. `login`: go through the login (false: the client does it step by step). */
 int op_session_open(struct op *op, enum protocol protocol, bool login,
                     void (*opened)(struct op *op, struct op_session *s, struct session *net)) ATTR_WARN_UNUSED;
-/* The last call (quit, logout): the lease ends when the op has finished. `orderly`: QUIT or LOGOUT is still to be said by
- * net; false: it has been, or is not wanted. */
+/* The last call (quit, logout): the lease ends when the op has finished. `orderly`: QUIT or LOGOUT is still to be said
+ * by net; false: it has been, or is not wanted. */
 void op_session_end(struct op_session *s, bool orderly);
 /* The connection behind it; NULL when it is gone. */
 struct session *op_session_net(const struct op_session *s);

@@ -107,6 +107,12 @@ int loop_run(struct loop *l)
     return 0;
 }
 
+void loop_drain(struct loop *l)
+{
+    run_tasks(l);
+    run_dead(l);
+}
+
 void loop_stop(struct loop *l)
 {
     l->stop = true;

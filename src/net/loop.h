@@ -44,6 +44,8 @@ static inline bool loop_task_is_scheduled(const struct loop_task *t)
 /* Calls fn(object) after all handlers and tasks of this dispatch. Falls back to never (a leak) only when out of
  * memory. */
 void loop_defer_free(struct loop *l, void (*fn)(void *object), void *object);
+/* After loop_run() has returned: runs the tasks that are left and frees what waits for it. */
+void loop_drain(struct loop *l);
 
 /* --- timers --- */
 struct loop_timer {

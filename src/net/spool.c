@@ -80,7 +80,7 @@ static void look_at_waiting(void *arg)
     struct spool_budget *root = arg;
     struct spool *s;
 
-    list_foreach(&root->waiting, s, struct spool, link) {
+    list_foreach (&root->waiting, s, struct spool, link) {
         if (!budget_has_room(s->budget))
             continue;
         /* The callback may free other spools of the list: begin anew. */
@@ -282,8 +282,8 @@ int spool_write(struct spool *s, struct slice piece, struct fault *fault)
     if (s->max && (piece.len > s->max || s->size > s->max - piece.len)) {
         if (fault && !fault_is_set(fault))
             fault->limit = s->limit;
-        return fault_set(fault, -EMSGSIZE, FAULT_LIMIT, NULL, "more than %s (%llu bytes)", s->limit ? s->limit : "allowed",
-                         (unsigned long long) s->max);
+        return fault_set(fault, -EMSGSIZE, FAULT_LIMIT, NULL, "more than %s (%llu bytes)",
+                         s->limit ? s->limit : "allowed", (unsigned long long) s->max);
     }
     for (const struct spool_budget *b = s->budget; b; b = b->parent)
         if (piece.len > b->max || s->size > b->max - piece.len)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A spool: bytes whose number is not known before, from a server, a composer or a client's descriptor, kept until they
- * are passed on. Up to SPOOL_MEMORY bytes stay in memory, above that they go to a memfd that is written with write() and
- * never mapped. UTF-8 validity and NULs are found out on the way in.
+ * are passed on. Up to SPOOL_MEMORY bytes stay in memory, above that they go to a memfd that is written with write()
+ * and never mapped. UTF-8 validity and NULs are found out on the way in.
  *
  * Life: new ─▶ write … write ─▶ seal ─▶ read by offset, any number of times. A spool is counted; the memory it takes is
  * charged to a budget until the last reference goes. Reading a sealed spool (spool_read, spool_source_fd with pread) is
  * safe from any thread as long as somebody holds a reference; all the rest belongs to the loop's thread.
  *
- * Back-pressure. A budget that is used up refuses nobody in the middle of a piece: spool_write() takes it and returns 1,
- * and the writer writes no more until `room` was called (an exchange is paused meanwhile). Two cases cannot be helped by
- * waiting and end with FAULT_LIMIT that names the budget: one spool that alone fills it, and spools that all wait for
- * each other (the youngest of them fails). */
+ * Back-pressure. A budget that is used up refuses nobody in the middle of a piece: spool_write() takes it and returns
+ * 1, and the writer writes no more until `room` was called (an exchange is paused meanwhile). Two cases cannot be
+ * helped by waiting and end with FAULT_LIMIT that names the budget: one spool that alone fills it, and spools that all
+ * wait for each other (the youngest of them fails). */
 #ifndef POSTERN_SPOOL_H
 #define POSTERN_SPOOL_H
 
@@ -42,7 +42,8 @@ void spool_budget_init(struct spool_budget *b, struct spool_budget *parent, cons
 void spool_budget_done(struct spool_budget *b);
 /* A changed configuration; what is over the new maximum stays. */
 void spool_budget_set_max(struct spool_budget *b, uint64_t max);
-/* Charges bytes that are no spool's (texts of requests, answers that wait): all or nothing, -EDQUOT with FAULT_LIMIT. */
+/* Charges bytes that are no spool's (texts of requests, answers that wait): all or nothing, -EDQUOT with FAULT_LIMIT.
+ */
 int spool_budget_take(struct spool_budget *b, uint64_t n, struct fault *fault) ATTR_WARN_UNUSED;
 /* The same whether there is room or not. */
 void spool_budget_force(struct spool_budget *b, uint64_t n);
@@ -56,8 +57,8 @@ struct spool *spool_new(struct spool_budget *budget, uint64_t max, const char *l
 struct spool *spool_ref(struct spool *s);
 struct spool *spool_unref(struct spool *s); /* accepts NULL, returns NULL */
 
-/* Called from the loop, at most once for each spool_write() that returned 1: with NULL, write on; with a fault, the spool
- * has failed. Set it before the first write; `room` NULL forgets it. */
+/* Called from the loop, at most once for each spool_write() that returned 1: with NULL, write on; with a fault, the
+ * spool has failed. Set it before the first write; `room` NULL forgets it. */
 void spool_on_room(struct spool *s, void (*room)(void *arg, const struct fault *fault), void *arg);
 /* Before spool_seal(). 0: taken. 1: taken, and no more until room() was called. <0 with *fault: not taken, and the
  * spool cannot be finished: -EMSGSIZE and -EDQUOT (FAULT_LIMIT), -ENOMEM (FAULT_INTERNAL), -ENOSPC and the like
@@ -79,8 +80,8 @@ int spool_read(const struct spool *s, uint64_t offset, void *buf, size_t len, si
 struct slice spool_memory(const struct spool *s);
 /* The memfd, for pread only; -1 when the bytes are in memory. Stays the spool's. */
 int spool_fd(const struct spool *s);
-/* A descriptor for somebody else: a memfd with all the bytes, sealed against everything, opened for itself and positioned
- * at 0. The caller closes it. <0 with *fault: -EMFILE, -ENOMEM … (FAULT_STORAGE). */
+/* A descriptor for somebody else: a memfd with all the bytes, sealed against everything, opened for itself and
+ * positioned at 0. The caller closes it. <0 with *fault: -EMFILE, -ENOMEM … (FAULT_STORAGE). */
 int spool_export(const struct spool *s, struct fault *fault) ATTR_WARN_UNUSED;
 
 #endif

@@ -90,81 +90,8 @@ def memfd(data, seal=True):
     return descriptor
 
 
-class Schemas:
-    """What rpc.discover promises, held against requests that succeed and their results."""
-
-    TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-
-    def __init__(self, document):
-        self.document = document
-        self.methods = {method["name"]: method for method in document["methods"]}
-        self.called = set()
-
-    def check(self, method, params, result, streamed):
-        self.called.add(method)
-        row = self.methods.get(method)
-        if row is None:     # an alias
-            return
-        known = {one["name"]: self.resolve(one["schema"]) for one in row["params"]}
-        for name, value in params.items():
-            assert name in known, f"{method} took {name}, which rpc.discover does not tell"
-            self.match(value, known[name], f"{method}({name})")
-        schema = self.resolve(row["result"]["schema"])
-        if streamed:
-            schema = dict(schema, required=[])
-        self.match(result, schema, f"{method}'s result")
-
-    def resolve(self, schema):
-        while isinstance(schema, dict) and "$ref" in schema:
-            found = self.document
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                found = found[part]
-            schema = found
-        return schema
-
-    def fits(self, value, schema, where):
-        try:
-            self.match(value, schema, where)
-            return True
-        except AssertionError:
-            return False
-
-    def match(self, value, schema, where):
-        schema = self.resolve(schema)
-        if schema is True or schema == {}:
-            return
-        kinds = schema.get("type")
-        if kinds:
-            kinds = [kinds] if isinstance(kinds, str) else kinds
-            right = any((kind in ("integer", "number") and isinstance(value, (int, float) if kind == "number" else int)
-                         and not isinstance(value, bool)) or (kind in self.TYPES and isinstance(value, self.TYPES[kind])) for kind in kinds)
-            assert right, f"{where}: {str(value)[:100]!r} is not of type {kinds}"
-        for word in ("oneOf", "anyOf"):
-            if word in schema:
-                assert any(self.fits(value, one, where) for one in schema[word]), f"{where}: {str(value)[:200]!r} is none of {word}"
-        if "enum" in schema:
-            assert value in schema["enum"], f"{where}: {value!r} is not one of {schema['enum']}"
-        if isinstance(value, dict):
-            properties = schema.get("properties", {})
-            for name in schema.get("required", []):
-                assert name in value, f"{where}: no member {name} in {str(value)[:200]}"
-            for name, member in value.items():
-                if name in properties:
-                    self.match(member, properties[name], f"{where}.{name}")
-                else:
-                    rest = schema.get("additionalProperties", True)
-                    assert rest is not False and (properties == {} or "additionalProperties" in schema), \
-                        f"{where}: the member {name} is not told by rpc.discover"
-                    self.match(member, rest, f"{where}.{name}")
-        if isinstance(value, list) and "items" in schema:
-            for index, item in enumerate(value):
-                self.match(item, schema["items"], f"{where}[{index}]")
-
-
 class Client:
     """One connection to the daemon."""
-
-    schemas = None      # of the daemon, once known: every result is held against them
 
     def __init__(self, path, wait=WAIT_S):
         self.wait_s = wait
@@ -176,7 +103,6 @@ class Client:
         self.notes = []             # notifications and answers without a usable id, in order
         self.descriptors = collections.deque()
         self.last_id = 0
-        self.requests = {}          # id -> (method, parameters)
 
     def close(self):
         self.socket.close()
@@ -251,7 +177,6 @@ class Client:
             request["params"] = params
         if fds:
             request["fds"] = len(fds)
-        self.requests[self.last_id] = (method, params)
         self.send(request, fds)
         return self.last_id
 
@@ -276,11 +201,8 @@ class Client:
         message, taken = self.answers.pop(number)
         same(message.get("jsonrpc"), "2.0", "jsonrpc")
         assert ("result" in message) != ("error" in message), f"neither result nor error, or both: {message}"
-        method, params = self.requests.pop(number)
         if "error" in message:
             raise RpcError(message["error"])
-        if self.schemas:
-            self.schemas.check(method, params, message["result"], params.get("stream"))
         return message["result"], taken
 
     def call(self, method, fds=(), **params):
@@ -630,4 +552,4 @@ class Flow:
 
 
 __all__ = ["Client", "Closed", "Daemon", "Flow", "INVALID_PARAMS", "INVALID_REQUEST", "KINDS", "MailServer", "NO_METHOD",
-           "PARSE_ERROR", "RpcError", "SOURCE", "Schemas", "Skip", "ini", "memfd", "read_all", "same", "text_of"]
+           "PARSE_ERROR", "RpcError", "SOURCE", "Skip", "ini", "memfd", "read_all", "same", "text_of"]

@@ -5,4 +5,17 @@ TESTS += tests/unit/test_spool
 tests_unit_test_spool_SOURCES = tests/unit/test_spool.c tests/unit/unit.h
 tests_unit_test_spool_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
 tests_unit_test_spool_LDADD = $(NET_LIBS) $(CHECK_LIBS)
+
+DAEMON_UNIT_CPPFLAGS = $(libdaemon_la_CPPFLAGS) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+check_PROGRAMS += tests/unit/test_foreign_fd
+TESTS += tests/unit/test_foreign_fd
+tests_unit_test_foreign_fd_SOURCES = tests/unit/test_foreign_fd.c tests/unit/daemon_fixture.h
+tests_unit_test_foreign_fd_CPPFLAGS = $(DAEMON_UNIT_CPPFLAGS)
+tests_unit_test_foreign_fd_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_op
+TESTS += tests/unit/test_op
+tests_unit_test_op_SOURCES = tests/unit/test_op.c tests/unit/daemon_fixture.h
+tests_unit_test_op_CPPFLAGS = $(DAEMON_UNIT_CPPFLAGS)
+tests_unit_test_op_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 endif

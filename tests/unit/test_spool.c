@@ -125,8 +125,12 @@ START_TEST(knows_text)
         size_t a_len;
         const char *b;
         bool text;
-    } cases[] = {{"gr\xc3", 3, "\xbc\xc3\x9f", true}, {"gr\xc3", 3, "x", false}, {"gr\xc3", 3, "", false},
-                 {"a\0b", 3, "", false},              {"", 0, "", true},         {"\xff", 1, "", false}};
+    } cases[] = {{"gr\xc3", 3, "\xbc\xc3\x9f", true},
+                 {"gr\xc3", 3, "x", false},
+                 {"gr\xc3", 3, "", false},
+                 {"a\0b", 3, "", false},
+                 {"", 0, "", true},
+                 {"\xff", 1, "", false}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct fault fault = {0};
         struct spool *s = spool_new(NULL, 0, NULL);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Which handler serves which method. */
+#include "methods.h"
+
+/* clang-format off */
+const struct op_handler *const op_handlers[RPC_METHOD_COUNT] = {
+    [RPC_GATEWAY_PING] = &gateway_ping_handler,
+    [RPC_GATEWAY_STATUS] = &gateway_status_handler,
+    [RPC_GATEWAY_POOLS] = &gateway_pools_handler,
+    [RPC_GATEWAY_SESSIONS] = &gateway_sessions_handler,
+    [RPC_GATEWAY_CLOSE] = &gateway_close_handler,
+    [RPC_GATEWAY_RELOAD] = &gateway_reload_handler,
+    [RPC_GATEWAY_PAUSE] = &gateway_pause_handler,
+    [RPC_GATEWAY_RESUME] = &gateway_resume_handler,
+    [RPC_GATEWAY_METRICS] = &gateway_metrics_handler,
+    [RPC_ACCOUNT_LIST] = &account_list_handler,
+    [RPC_ACCOUNT_TEST] = &account_test_handler,
+    [RPC_RPC_DISCOVER] = &rpc_discover_handler,
+    [RPC_RPC_CANCEL] = &rpc_cancel_handler,
+};
+/* clang-format on */

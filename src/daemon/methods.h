@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The handlers of all methods, each defined in the method_*.c of its area and bound in methods.c. */
+#ifndef POSTERN_METHODS_H
+#define POSTERN_METHODS_H
+
+#include "op.h"
+
+/* method_gateway.c */
+extern const struct op_handler gateway_ping_handler, gateway_sessions_handler, gateway_close_handler,
+    gateway_reload_handler, gateway_pause_handler, gateway_resume_handler;
+/* status.c */
+extern const struct op_handler gateway_status_handler, gateway_pools_handler, gateway_metrics_handler;
+/* method_account.c */
+extern const struct op_handler account_list_handler, account_test_handler;
+/* method_rpc.c */
+extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
+
+/* status.c: what account.list and gateway.status say of the accounts that the peer may use, as an array. */
+void status_write_accounts(struct op *op);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions of clients: leases on connections, with an id that is good for one client connection only, and a queue of
+ * the calls made on them. */
+#include "op_core.h"
+
+#include "base64.h"
+#include "log.h"
+#include "must.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static void session_free(void *object)
+{
+    struct op_session_core *sc = object;
+    struct op_session *s = &sc->session;
+    loop_timer_done(&sc->idle);
+    loop_timer_done(&sc->max);
+    if (s->free_state && s->state)
+        s->free_state(s->state);
+    account_unref(s->account);
+    free(sc);
+}
+
+static struct op_session_core *core_of(struct op_session *s)
+{
+    return container_of(s, struct op_session_core, session);
+}
+
+/* What waits in its queue hears why. */
+static void fail_queue(struct op_session_core *sc, const struct fault *why)
+{
+    struct op_core *core;
+    struct fault fault = {0};
+    if (fault_is_set(why) && why->kind != FAULT_CANCELLED)
+        fault = *why;
+    fault_set(&fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+    while ((core = list_first(&sc->queue, struct op_core, session_link))) {
+        list_remove(&core->session_link);
+        core->op.session = NULL;
+        op_core_end(core, &fault);
+    }
+}
+
+/* Out of the client's sight; the object goes when net has let go of the lease. */
+static void session_end(struct op_session_core *sc, const struct fault *why, bool orderly, bool lease_gone)
+{
+    struct op_session *s = &sc->session;
+    if (sc->ended)
+        return;
+    sc->ended = true;
+    loop_timer_clear(&sc->idle);
+    loop_timer_clear(&sc->max);
+    list_remove(&sc->link);
+    if (s->client)
+        s->client->n_sessions--;
+    s->client = NULL;
+    struct op_core *opener = sc->opener;
+    sc->opener = NULL;
+    fail_queue(sc, why);
+    if (opener) {
+        opener->opening = NULL;
+        op_fail(&opener->op, why);
+    }
+    if (!lease_gone)
+        lease_end(&s->lease, orderly);
+}
+
+void op_session_drop(struct op_session *s, const struct fault *why)
+{
+    session_end(core_of(s), why, false, false);
+}
+
+/* --- what net says --- */
+
+static void lease_ready(struct lease *lease, struct session *net)
+{
+    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
+    struct op_core *opener = sc->opener;
+    sc->ready = true;
+    if (!opener || sc->ended)
+        return;
+    sc->opener = NULL;
+    opener->opening = NULL;
+    const struct endpoint *e = pool_endpoint(lease->pool);
+    loop_timer_set(&sc->max, e->session_max_ms);
+    loop_timer_set(&sc->idle, e->session_idle_ms);
+    op_core_enter(opener);
+    if (!op_has_ended(&opener->op))
+        sc->opened(&opener->op, &sc->session, net);
+    op_core_leave(opener);
+}
+
+static void lease_gone(struct lease *lease, const struct fault *fault)
+{
+    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
+    struct fault why = {0};
+    if (fault)
+        why = *fault;
+    if (!fault_is_set(&why))
+        fault_set(&why, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+    session_end(sc, &why, false, true);
+    loop_defer_free(sc->idle.loop, session_free, sc);
+}
+
+static void lease_notice(struct lease *lease, const struct engine_event *event)
+{
+    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
+    if (sc->session.notice && !sc->ended)
+        sc->session.notice(&sc->session, event);
+}
+
+static const struct lease_ops lease_ops = {lease_ready, lease_gone, lease_notice};
+
+/* --- limits of time --- */
+
+static void session_over(struct op_session_core *sc, const char *limit)
+{
+    struct fault fault = {.limit = limit};
+    fault_set(&fault, -ETIMEDOUT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended: %s", limit);
+    session_end(sc, &fault, true, false);
+}
+
+static void idle_over(void *arg)
+{
+    struct op_session_core *sc = arg;
+    if (list_is_empty(&sc->queue))
+        session_over(sc, "session_idle");
+}
+
+static void max_over(void *arg)
+{
+    session_over(arg, "session_max");
+}
+
+/* --- opening --- */
+
+static int name_session(struct op_session *s, struct fault *fault)
+{
+    unsigned char random[16];
+    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+        return fault_set(fault, -EIO, FAULT_INTERNAL, NULL, "no random numbers");
+    hex_encode(random, sizeof(random), s->id);
+    s->id[sizeof(random) * 2] = '\0';
+    return 0;
+}
+
+int op_session_open(struct op *op, enum protocol protocol, bool login,
+                    void (*opened)(struct op *op, struct op_session *s, struct session *net))
+{
+    struct op_core *core = op_core_of(op);
+    struct loop *l = op->gateway->loop;
+    struct pool *pool;
+    int r = op_pool(op, protocol, &pool);
+    if (r < 0)
+        return r;
+    if (core->client->n_sessions >= CLIENT_SESSIONS_MAX) {
+        op->fault.limit = "sessions";
+        return op_refuse(op, FAULT_LIMIT, "this connection has %d sessions already", CLIENT_SESSIONS_MAX);
+    }
+    struct op_session_core *sc = must_calloc(1, sizeof(*sc));
+    struct op_session *s = &sc->session;
+    list_init(&sc->link);
+    list_init(&sc->queue);
+    s->core = sc;
+    s->protocol = protocol;
+    s->number = ++op->gateway->next_session_number;
+    s->account = account_ref(op->account);
+    s->lease.ops = &lease_ops;
+    s->lease.owner = op->owner;
+    s->lease.no_login = !login;
+    s->lease.queue_deadline_ms = MIN(loop_now_ms(l) + pool_endpoint(pool)->queue_timeout_ms, op->deadline_ms);
+    sc->opener = core;
+    sc->opened = opened;
+    sc->opened_ms = sc->used_ms = loop_now_ms(l);
+    if (name_session(s, &op->fault) < 0 || loop_timer_init(&sc->idle, l, idle_over, sc) < 0 ||
+        loop_timer_init(&sc->max, l, max_over, sc) < 0 || (r = pool_lease(pool, &s->lease, &op->fault)) < 0) {
+        session_free(sc);
+        return r < 0 ? r : fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, NULL, "out of memory");
+    }
+    s->client = core->client;
+    core->client->n_sessions++;
+    list_append(&core->client->sessions, &sc->link);
+    core->opening = s;
+    return 0;
+}
+
+void op_session_end(struct op_session *s, bool orderly)
+{
+    struct op_session_core *sc = core_of(s);
+    struct op_core *core = list_first(&sc->queue, struct op_core, session_link);
+    if (core) {
+        core->ending = s;
+        core->ending_orderly = orderly;
+        return;
+    }
+    struct fault why = {0};
+    fault_set(&why, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+    session_end(sc, &why, orderly, false);
+}
+
+struct session *op_session_net(const struct op_session *s)
+{
+    return s->core->ended ? NULL : s->lease.session;
+}
+
+void sessions_client_stop(struct client *c)
+{
+    struct op_session_core *sc;
+    struct fault why = {0};
+    fault_set(&why, -ESHUTDOWN, FAULT_UNAVAILABLE, NULL, "the gateway is shutting down");
+    list_foreach (&c->sessions, sc, struct op_session_core, link)
+        if (list_is_empty(&sc->queue))
+            session_end(sc, &why, true, false);
+}
+
+/* --- calls --- */
+
+struct op_session *op_session_find(struct client *c, struct slice id, struct fault *fault)
+{
+    struct op_session_core *sc;
+    list_foreach (&c->sessions, sc, struct op_session_core, link)
+        if (sc->ready && slice_eq(slice_of_str(sc->session.id), id))
+            return &sc->session;
+    fault_set(fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "no such session on this connection, or it has ended");
+    return NULL;
+}
+
+struct op_session *op_session_by_number(struct gateway *g, uint64_t number)
+{
+    struct client *c;
+    list_foreach (&g->clients, c, struct client, link) {
+        struct op_session_core *sc;
+        list_foreach (&c->sessions, sc, struct op_session_core, link)
+            if (sc->session.number == number)
+                return &sc->session;
+    }
+    return NULL;
+}
+
+bool op_session_enter(struct op_core *core)
+{
+    struct op_session_core *sc = core_of(core->op.session);
+    bool first = list_is_empty(&sc->queue);
+    loop_timer_clear(&sc->idle);
+    list_append(&sc->queue, &core->session_link);
+    return first;
+}
+
+void op_session_leave(struct op_core *core)
+{
+    struct op_session_core *sc = core_of(core->op.session);
+    bool was_first = sc->queue.next == &core->session_link;
+    struct op_session *ending = core->ending;
+    list_remove(&core->session_link);
+    core->op.session = NULL;
+    core->ending = NULL;
+    if (sc->ended)
+        return;
+    if (ending) {
+        struct fault why = {0};
+        fault_set(&why, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+        session_end(sc, &why, core->ending_orderly, false);
+        return;
+    }
+    struct op_core *next = list_first(&sc->queue, struct op_core, session_link);
+    sc->used_ms = loop_now_ms(core->op.gateway->loop);
+    if (!next)
+        loop_timer_set(&sc->idle, pool_endpoint(sc->session.lease.pool)->session_idle_ms);
+    else if (was_first)
+        op_core_begin_later(next);
+}
