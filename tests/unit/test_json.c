@@ -495,7 +495,7 @@ static bool differs_on_purpose(const json_error_t *error)
 START_TEST(test_against_jansson)
 {
     const char *want = getenv("JSON_ROUNDS");
-    long rounds = want ? atol(want) : 60000, good = 0;
+    long rounds = want ? strtol(want, NULL, 10) : 60000, good = 0;
     char text[1024];
 
     for (long i = 0; i < rounds; i++) {
