@@ -331,7 +331,7 @@ static int claim_fds(struct rpc_request *r, struct envelope *e)
     struct rpc_peer *p = r->peer;
     size_t n = e->fds > 0 ? (size_t) e->fds : 0;
 
-    if (e->fds < 0 || n > rpc_framing_fds_waiting(&p->framing)) {
+    if (n > rpc_framing_fds_waiting(&p->framing) || (e->fds < 0 && rpc_framing_fds_waiting(&p->framing))) {
         p->closing = true;
         envelope_refuse(e, FAULT_INVALID_REQUEST, "fewer descriptors have come than fds says");
         return 0;

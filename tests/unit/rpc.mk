@@ -1,8 +1,14 @@
 # unit tests of rpc
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_json
-TESTS += tests/unit/test_json
+check_PROGRAMS += tests/unit/test_json tests/unit/test_rpc_framing tests/unit/test_rpc
+TESTS += tests/unit/test_json tests/unit/test_rpc_framing tests/unit/test_rpc
 tests_unit_test_json_SOURCES = tests/unit/test_json.c tests/unit/unit.h
 tests_unit_test_json_CPPFLAGS = $(UTIL_INC) $(RPC_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_json_LDADD = librpc.la libutil.la $(CHECK_LIBS) $(JANSSON_LIBS)
+tests_unit_test_rpc_framing_SOURCES = tests/unit/test_rpc_framing.c tests/unit/unit.h
+tests_unit_test_rpc_framing_CPPFLAGS = $(UTIL_INC) $(RPC_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+tests_unit_test_rpc_framing_LDADD = librpc.la libutil.la $(CHECK_LIBS)
+tests_unit_test_rpc_SOURCES = tests/unit/test_rpc.c tests/unit/unit.h
+tests_unit_test_rpc_CPPFLAGS = $(UTIL_INC) $(RPC_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_rpc_LDADD = librpc.la libutil.la $(CHECK_LIBS) $(JANSSON_LIBS)
 endif
