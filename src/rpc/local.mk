@@ -21,3 +21,13 @@ librpc_la_SOURCES = \
 	%reldir%/rpc_peer.c %reldir%/rpc_peer.h \
 	%reldir%/rpc_peer_types.h \
 	%reldir%/rpc_types.h
+
+# postern-methods(7) comes from the method table
+noinst_PROGRAMS += %reldir%/gen_methods_man
+src_rpc_gen_methods_man_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
+src_rpc_gen_methods_man_SOURCES = %reldir%/gen_methods_man.c
+src_rpc_gen_methods_man_LDADD = librpc.la libutil.la
+nodist_man_MANS += man/postern-methods.7
+CLEANFILES += man/postern-methods.7
+man/postern-methods.7: $(top_builddir)/%reldir%/gen_methods_man$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) man && $(top_builddir)/%reldir%/gen_methods_man$(EXEEXT) '$(PACKAGE_VERSION)' >$@.tmp && mv $@.tmp $@
