@@ -247,6 +247,8 @@ def ini(sections):
 class Daemon:
     """A posternd with a configuration, a socket and a log of its own."""
 
+    wrapper = []        # a program to run it under
+
     def __init__(self, binary, mail, accounts, settings=None, environment=None):
         self.binary = binary
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-flow-"))
@@ -272,7 +274,7 @@ class Daemon:
         path.chmod(0o600)
 
     def command(self, *arguments):
-        return [str(self.binary), "--config", str(self.config_path), *arguments]
+        return [*self.wrapper, str(self.binary), "--config", str(self.config_path), *arguments]
 
     def start(self):
         environment = dict(os.environ, **self.environment)
@@ -334,7 +336,7 @@ class Daemon:
 
     def sanitizer_report(self, since=0):
         text = self.log_path.read_bytes()[since:].decode(errors="replace")
-        found = re.search(r"^.*(ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer)", text, re.M)
+        found = re.search(r"^.*(ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|^==\d+== \w)", text, re.M)
         return text[found.start():found.start() + 4000] if found else None
 
     def stop(self):
@@ -345,7 +347,7 @@ class Daemon:
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(10 + 10 * bool(self.environment.get("VALGRIND")))
+            status = self.process.wait(60 if self.wrapper else 10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
