@@ -3,6 +3,7 @@
 
 #include "foreign_fd.h"
 #include "log.h"
+#include "must.h"
 #include "op_core.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static void client_free(void *object)
     struct client *c = object;
     rpc_peer_done(&c->rpc);
     mailbox_memory_free(c->mailboxes);
+    client_load_unref(c->load);
     user_unref(c->user);
     free(c->groups);
     free(c);
@@ -49,9 +51,27 @@ void client_close(struct client *c, const char *why)
     loop_defer_free(c->gateway->loop, client_free, c);
 }
 
+struct client_load *client_load_ref(struct client_load *l)
+{
+    l->refs++;
+    return l;
+}
+
+void client_load_unref(struct client_load *l)
+{
+    if (l && --l->refs == 0)
+        free(l);
+}
+
+/* Bytes of answers that wait in memory. What waits in spools has its own budget. */
+static size_t waiting(const struct client *c)
+{
+    return rpc_output_memory(&c->rpc.output) + c->load->bytes;
+}
+
 bool client_is_slow(const struct client *c)
 {
-    return rpc_output_memory(&c->rpc.output) > CLIENT_OUTPUT_HIGH;
+    return waiting(c) > CLIENT_OUTPUT_HIGH;
 }
 
 /* --- what to wait for --- */
@@ -150,7 +170,7 @@ static void client_flush(struct client *c)
     }
     if (r == 1)
         rpc_output_trim(&c->rpc.output);
-    size_t waits = rpc_output_memory(&c->rpc.output);
+    size_t waits = waiting(c);
     if (waits > CLIENT_OUTPUT_HIGH) {
         c->held = true;
     } else if (c->held && waits <= CLIENT_OUTPUT_LOW) {
@@ -179,7 +199,7 @@ static void run_requests(struct client *c)
 {
     struct rpc_request *request;
     while (c->state != CLIENT_GONE) {
-        if (rpc_output_memory(&c->rpc.output) > CLIENT_OUTPUT_HIGH) {
+        if (client_is_slow(c)) {
             c->held = true;
             if (rpc_peer_keep(&c->rpc) < 0)
                 client_close(c, "out of memory");
@@ -401,6 +421,8 @@ struct client *client_new(struct gateway *g, int fd)
     list_init(&c->ops);
     list_init(&c->sessions);
     loop_task_init(&c->flush_task, g->loop, flush_task, c);
+    c->load = must_calloc(1, sizeof(*c->load));
+    c->load->refs = 1;
     rpc_peer_init(&c->rpc, &g->rpc);
     const char *limit = NULL;
     if (identify(c) < 0 || !(c->user = user_get(g, c->peer.uid)) || (limit = over_limit(c)) ||

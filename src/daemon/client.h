@@ -26,6 +26,14 @@ enum client_state {
     CLIENT_GONE      /* taken apart; freed when the dispatch has ended */
 };
 
+/* Bytes of long answers that were handed over and still wait; counted, because they may outlive the connection. */
+struct client_load {
+    unsigned refs;
+    size_t bytes;
+};
+struct client_load *client_load_ref(struct client_load *l);
+void client_load_unref(struct client_load *l);
+
 /* What was answered for a mailbox on this connection (op_uidvalidity_…). */
 struct mailbox_memory;
 
@@ -44,6 +52,7 @@ struct client {
     struct list sessions; /* struct op_session_core */
     size_t n_sessions;
     struct mailbox_memory *mailboxes;
+    struct client_load *load;
     struct loop_task flush_task;
     struct loop_timer partial_timer; /* an unfinished line */
     struct loop_timer stall_timer;   /* output that nobody takes; after half-close: looks whether it is still there */

@@ -21,6 +21,7 @@ void op_answer_init(struct op_core *core)
     core->n_marks = core->marks_cap = 0;
     core->result_fds = 0;
     core->result_sources = 0;
+    core->result_charged = 0;
     core->n_items = 0;
     core->in_list = core->in_item = false;
 }
@@ -43,6 +44,8 @@ void op_answer_done(struct op_core *core)
     core->marks = NULL;
     core->marks_cap = 0;
     buffer_done(&core->result);
+    spool_budget_give(&core->user->memory, core->result_charged);
+    core->result_charged = 0;
 }
 
 static struct op_mark *add_mark(struct op_core *core)
@@ -69,6 +72,18 @@ static int over_limit(struct op *op, const char *limit, const char *instead)
     return fault_set(&op->fault, -EFBIG, FAULT_LIMIT, NULL, "the answer is longer than %s: use %s", limit, instead);
 }
 
+/* A result that grows large is the user's to pay. */
+static int charge_result(struct op_core *core)
+{
+    size_t len = buffer_len(&core->result);
+    if (len < core->result_charged + COPY_MAX)
+        return 0;
+    int r = spool_budget_take(&core->user->memory, len - core->result_charged, &core->op.fault);
+    if (r == 0)
+        core->result_charged = len;
+    return r;
+}
+
 /* The writer's own error, as a fault. */
 static int check_writer(struct op_core *core)
 {
@@ -78,7 +93,9 @@ static int check_writer(struct op_core *core)
         return over_limit(op, "max_response_size", "\"stream\", or \"content\": \"fd\" or \"pipe\"");
     if (op->w.error < 0)
         return fault_set(&op->fault, op->w.error, FAULT_INTERNAL, NULL, "out of memory");
-    return fault_is_set(&op->fault) ? -EIO : 0;
+    if (fault_is_set(&op->fault))
+        return -EIO;
+    return charge_result(core);
 }
 
 /* --- sending --- */
@@ -113,18 +130,52 @@ static void put_result(struct op_core *core, struct json_writer *out, size_t fro
         out->error = buffer_append_slice(out->out, rest);
 }
 
+/* A text that was handed over: charged to the user, and counted against what may wait for the client. */
+struct handed_text {
+    char *text;
+    size_t len;
+    struct user *user;
+    struct client_load *load;
+};
+
+static ssize_t handed_read(void *ctx, uint64_t offset, char *buf, size_t size)
+{
+    const struct handed_text *h = ctx;
+    size_t n = MIN(size, h->len - (size_t) offset);
+    memcpy(buf, h->text + offset, n);
+    return (ssize_t) n;
+}
+
+static void handed_release(void *ctx)
+{
+    struct handed_text *h = ctx;
+    spool_budget_give(&h->user->memory, h->len);
+    h->load->bytes -= h->len;
+    client_load_unref(h->load);
+    user_unref(h->user);
+    free(h->text);
+    free(h);
+}
+
+static const struct rpc_source_ops handed_ops = {handed_read, handed_release};
+
 /* A long text is handed over instead of copied. */
 static bool hand_over(struct op_core *core)
 {
-    if (core->n_marks > 0 || buffer_len(&core->result) < COPY_MAX)
+    size_t len = buffer_len(&core->result);
+    if (core->n_marks > 0 || len < COPY_MAX || !core->client)
         return false;
-    size_t len;
-    char *text = buffer_steal(&core->result, &len);
-    struct body *body = text ? body_new_allocated(text, len) : NULL;
-    if (!body)
+    struct handed_text *h = must_calloc(1, sizeof(*h));
+    h->text = buffer_steal(&core->result, &h->len);
+    if (!h->text) {
+        free(h);
         return false;
-    struct rpc_source source = content_source_body(body, RPC_SOURCE_JSON);
-    body_unref(body);
+    }
+    h->user = user_ref(core->user);
+    h->load = client_load_ref(core->client->load);
+    h->load->bytes += h->len;
+    spool_budget_force(&h->user->memory, h->len);
+    const struct rpc_source source = {&handed_ops, h, h->len, RPC_SOURCE_JSON};
     rpc_answer_begin(core->op.request);
     rpc_answer_source(core->op.request, &source);
     rpc_answer_end(core->op.request, core->op.done_outcome);

@@ -69,7 +69,8 @@ struct op_core {
     size_t item_offset, item_marks;
     unsigned item_fds;
     bool item_comma;
-    uint64_t charged; /* of the result, to the user's memory */
+    uint64_t charged;        /* of the request's text, to the user's memory */
+    size_t result_charged;   /* of the result, likewise */
     _Alignas(16) char inline_state[OP_INLINE_STATE];
 };
 

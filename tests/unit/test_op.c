@@ -173,7 +173,7 @@ static void setup(void)
     handlers[RPC_MAIL_PARSE] = &echo;
     handlers[RPC_MAIL_BUILD] = &waits;
     handlers[RPC_IMAP_FETCH] = &streams;
-    fixture_init(&f, "[daemon]\nclient_stall = 100ms\npartial_request_timeout = 100ms\nuser_memory = 4M\n", handlers);
+    fixture_init(&f, "[daemon]\nclient_stall = 100ms\npartial_request_timeout = 100ms\nuser_memory = 128M\n", handlers);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     sock = pair[0];
     got_len = got_n_fds = frees = runs = 0;
@@ -276,7 +276,7 @@ START_TEST(descriptors_go_both_ways)
         says("\"raw\":{\"fd\":0,\"size\":11},\"after\":\"yes\"");
         says("\"fds\":1");
         if (i == 1)
-            says("{\"method\":\"progress\",\"params\":{\"id\":7,\"done\":11,\"total\":11}}" + 1);
+            says("\"method\":\"progress\",\"params\":{\"id\":7,\"done\":11,\"total\":11}");
         ck_assert_uint_eq(got_n_fds, 1);
         ck_assert_uint_eq(read_all(got_fds[0], text, sizeof(text)), 11);
         ck_assert(memcmp(text, "from a pipe", 11) == 0);
