@@ -121,15 +121,16 @@ static int step_resolve(struct session *s, struct fault *fault)
 static void connected(void *arg, int fd, const struct address *peer, const struct fault *fault)
 {
     struct session *s = arg;
-    connector_free(s->connector);
+    struct connector *connector = s->connector; /* peer and fault are its own */
     s->connector = NULL;
     if (fd < 0) {
         session_fail(s, fault);
-        return;
+    } else {
+        s->fd = fd;
+        address_format(peer, s->view.times.peer, sizeof(s->view.times.peer));
+        session_wake(s);
     }
-    s->fd = fd;
-    address_format(peer, s->view.times.peer, sizeof(s->view.times.peer));
-    session_wake(s);
+    connector_free(connector);
 }
 
 static int step_connect(struct session *s, struct fault *fault)
