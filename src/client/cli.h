@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* The `postern` command: what its files share. Exit statuses are those of sysexits.h. */
+#ifndef POSTERN_CLI_H
+#define POSTERN_CLI_H
+
+#include "buffer.h"
+#include "postern.h"
+#include "rpc_methods.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+struct cli {
+    const char *name;    /* of the program, for messages */
+    const char *socket;  /* --socket; NULL: search */
+    const char *account; /* --account */
+    const char *output;  /* --output: a file for the content of the answer; NULL: none */
+    uint64_t timeout_ms; /* --timeout; 0: none */
+    bool json;           /* --json, or stdout is no terminal */
+    bool raw;            /* --raw: bytes go to the terminal as they are */
+    bool quiet;
+    bool progress; /* stderr is a terminal */
+    struct postern *connection;
+};
+
+/* A message to stderr, with control characters neutralised; returns `status`. */
+int cli_fail(const struct cli *cli, int status, const char *fmt, ...) ATTR_PRINTF(3, 4);
+/* The same for an error of the library or the gateway, with the server's reply and the outcome. */
+int cli_fail_error(const struct cli *cli, const struct postern_error *error);
+int cli_exit_status(const struct postern_error *error);
+/* Connects unless it is done; 0 or an exit status. */
+int cli_connect(struct cli *cli);
+
+/* --- parameters --- */
+
+/* Parameters from NAME=VALUE words, and the descriptors that they name. */
+struct cli_params {
+    json_t *object;
+    int fds[64]; /* ours */
+    size_t n_fds;
+    bool stdin_taken;
+};
+int cli_params_init(const struct cli *cli, struct cli_params *p);
+void cli_params_done(struct cli_params *p);
+/* `name=value`, `name:=json` or `name=@file`, typed by the row (NULL: all values are strings or, with :=, JSON). */
+int cli_params_add(const struct cli *cli, struct cli_params *p, const struct rpc_method *row, const char *word);
+/* A Content for an open file; *ret_content is owned. The descriptor is duplicated. */
+int cli_params_add_fd(const struct cli *cli, struct cli_params *p, int fd, json_t **ret_content);
+/* Opens a file of the user's for reading; "-" is stdin. The descriptor, or a negative exit status (printed). */
+int cli_open_file(const struct cli *cli, const char *path);
+
+/* --- calls --- */
+
+/* Calls a method with progress shown; `params` are used up. Contents that come as descriptors are put into the result
+ * as text or base64, or into --output. 0 and *ret_result (owned), or an exit status (printed). `on_item` prints
+ * streamed items; NULL: none are expected. */
+typedef void cli_item_fn(const struct cli *cli, json_t *item);
+int cli_call(struct cli *cli, const char *method, struct cli_params *params, cli_item_fn *on_item, json_t **ret_result);
+/* A call without descriptors; `object` (may be NULL) is used up. */
+int cli_call_simple(struct cli *cli, const char *method, json_t *object, json_t **ret_result);
+/* The account to send through, malloc'ed, as --account, $POSTERN_ACCOUNT, the one whose address is `from` (may be
+ * NULL), or the only one that may send. *ret_email (malloc'ed, untouched where it has none) is its address. Both are
+ * NULL before. 0 or an exit status. */
+int cli_choose_account(struct cli *cli, const char *from, char **ret_account, char **ret_email);
+
+/* --- printing --- */
+
+/* The value for people, or as one line of JSON. 0, or EX_IOERR when it cannot be written. */
+int cli_print(const struct cli *cli, const json_t *value);
+void cli_print_item(const struct cli *cli, json_t *item);
+/* Text with control characters, escapes and changes of direction shown as what they are. `lines`: LF and HT may stay.
+ */
+void cli_print_text(FILE *out, const char *text, size_t len, bool lines);
+
+/* --- commands --- */
+
+int cli_send(struct cli *cli, int argc, char **argv);
+int cli_sendmail(struct cli *cli, int argc, char **argv);
+
+#endif
