@@ -281,6 +281,8 @@ static int split_lines(struct reading *rd)
 
 /* --- libini_config --- */
 
+#define ERROR_DUPLICATE_KEY 10 /* the library's number, as its texts have it */
+
 /* "Error (5) on line 18: Equal sign is missing." */
 static void report_library_error(struct reading *rd, const char *error, bool *ret_dropped)
 {
@@ -291,7 +293,12 @@ static void report_library_error(struct reading *rd, const char *error, bool *re
         config_problem(rd->problems, 0, "%s", error);
         return;
     }
-    config_problem(rd->problems, number, "%s", error + behind);
+    struct slice text = line_text(rd, number), key = slice_trim(slice_to(text, slice_find(text, '=')));
+    if (code == ERROR_DUPLICATE_KEY)
+        config_problem(rd->problems, number, "'%.*s' is there twice", (int) MIN(key.len, (size_t) 100),
+                       key.data ? key.data : "");
+    else
+        config_problem(rd->problems, number, "%s", error + behind);
     drop_line(rd, number);
     *ret_dropped = true;
 }

@@ -181,7 +181,7 @@ START_TEST(test_every_error_has_its_line)
     check_bad("postern.conf:1: 'log_level' stands before the first section\n"
               "postern.conf:3: unknown key 'sockte' in [daemon]; did you mean 'socket'?\n"
               "postern.conf:4: max_clients: 'none' is not a whole number\n"
-              "postern.conf:5: Duplicate key is not allowed.\n"
+              "postern.conf:5: 'max_clients' is there twice\n"
               "postern.conf:6: Equal sign is missing.\n"
               "postern.conf:7: client_stall: '10 s' is not a duration such as 300ms, 30s, 10min, 1h or 1d\n"
               "postern.conf:8: memory: '1T' is not a size in bytes, or with K, M or G\n"
