@@ -346,7 +346,8 @@ static bool is_token(struct slice s)
 /* attribute "*" section "*" "=" extended-value */
 static int put_extended(struct mime_fold *f, const char *name, struct slice value)
 {
-    bool plain = mime_text_is_ascii(value); /* only long: sections without percent signs are easier to read for all */
+    /* What is only long is easier to read for all in sections without percent signs. */
+    bool plain = mime_text_is_ascii(value) && !contains(value, "=?");
     size_t i = 0, n, section = 0;
     int r = 0;
     char line[256];

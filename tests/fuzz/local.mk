@@ -17,3 +17,22 @@ tests_fuzz_fuzz_imap_response_SOURCES = %reldir%/fuzz_imap_response.c %reldir%/f
 tests_fuzz_fuzz_imap_response_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_imap_response_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_imap_response_LDADD = $(PROTOCOLS_LIBS)
+
+# mime
+MIME_FUZZ = %reldir%/fuzz_mime_message %reldir%/fuzz_mime_header %reldir%/fuzz_mime_transfer
+check_PROGRAMS += $(MIME_FUZZ)
+if !FUZZING
+TESTS += $(MIME_FUZZ)
+endif
+tests_fuzz_fuzz_mime_message_SOURCES = %reldir%/fuzz_mime_message.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_message_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_message_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_message_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_header_SOURCES = %reldir%/fuzz_mime_header.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_header_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_header_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_header_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_transfer_SOURCES = %reldir%/fuzz_mime_transfer.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_transfer_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_transfer_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_transfer_LDADD = libmime.la libutil.la
