@@ -30,6 +30,7 @@ libdaemon_la_SOURCES += \
 	%reldir%/mailboxes.c \
 	%reldir%/method_account.c \
 	%reldir%/method_gateway.c \
+	%reldir%/method_mail.c \
 	%reldir%/method_rpc.c \
 	%reldir%/methods.c \
 	%reldir%/methods.h \

@@ -15,6 +15,8 @@ const struct op_handler *const op_handlers[RPC_METHOD_COUNT] = {
     [RPC_GATEWAY_METRICS] = &gateway_metrics_handler,
     [RPC_ACCOUNT_LIST] = &account_list_handler,
     [RPC_ACCOUNT_TEST] = &account_test_handler,
+    [RPC_MAIL_PARSE] = &mail_parse_handler,
+    [RPC_MAIL_BUILD] = &mail_build_handler,
     [RPC_RPC_DISCOVER] = &rpc_discover_handler,
     [RPC_RPC_CANCEL] = &rpc_cancel_handler,
 };

@@ -12,6 +12,8 @@ extern const struct op_handler gateway_ping_handler, gateway_sessions_handler, g
 extern const struct op_handler gateway_status_handler, gateway_pools_handler, gateway_metrics_handler;
 /* method_account.c */
 extern const struct op_handler account_list_handler, account_test_handler;
+/* method_mail.c */
+extern const struct op_handler mail_parse_handler, mail_build_handler;
 /* method_rpc.c */
 extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 

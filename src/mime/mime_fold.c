@@ -201,13 +201,13 @@ static bool word_needs_encoding(const struct mime_fold *f, struct slice word)
     return contains(word, "=?") || word.len > MIME_LINE_MAX - 100 || (!f->utf8 && !mime_text_is_ascii(word));
 }
 
-/* A run of blanks so long that no fold could be put where it belongs. */
-static bool has_long_blank(struct slice s)
+/* HT, or a run of blanks so long that no fold could be put where it belongs. */
+static bool has_odd_blank(struct slice s)
 {
     size_t run = 0;
     for (size_t i = 0; i < s.len; i++) {
         run = ascii_is_wsp(s.data[i]) ? run + 1 : 0;
-        if (run > 16)
+        if (run > 16 || s.data[i] == '\t')
             return true;
     }
     return false;
@@ -229,7 +229,7 @@ int mime_fold_text(struct mime_fold *f, struct slice s)
     bool ends_blank = s.len && ascii_is_wsp(s.data[s.len - 1]);
     if (s.len == 0)
         return put(f, SLICE(" "));
-    if (ascii_is_wsp(s.data[0]) || ends_blank || has_long_blank(s))
+    if (ascii_is_wsp(s.data[0]) || ends_blank || has_odd_blank(s))
         return put_words(f, s);
     while (i < s.len && r == 0) {
         size_t end = word_end(s, i);

@@ -9,7 +9,7 @@
 #define MIME_TEXT_MAX (64u << 20) /* of one decoded value; only a bound for the scratch buffers */
 
 /* Appends `bytes` in `charset` (NULL: undeclared) to the decoder's text as UTF-8 without NUL; `header`: control
- * characters become spaces. */
+ * characters but HT become spaces. */
 int mime_text_append(struct mime_decoder *d, const struct mime_charset *charset, struct slice bytes, bool header)
     ATTR_WARN_UNUSED;
 /* Appends a raw header value (folds and encoded words in it) to the decoder's text. */

@@ -51,11 +51,11 @@ void mime_defect(struct mime_decoder *d, const char *what)
         list->more++;
 }
 
-/* Controls as spaces, in place. */
+/* Controls but HT as spaces, in place. */
 static void blank_controls(char *p, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if ((unsigned char) p[i] < 0x20 || p[i] == 0x7f)
+        if (((unsigned char) p[i] < 0x20 && p[i] != '\t') || p[i] == 0x7f)
             p[i] = ' ';
 }
 
@@ -230,9 +230,10 @@ static int append_literal(struct mime_decoder *d, struct slice s)
     size_t n = 0;
     for (size_t i = 0; i < s.len; i++) {
         bool line_end = s.data[i] == '\r' || s.data[i] == '\n';
-        /* A line end goes, the space behind it stays; without one it separates like a space. */
+        /* A line end goes, the space behind it stays (HT as SP: nobody means it); without one it separates like a
+         * space. */
         if (!line_end)
-            out[n++] = s.data[i];
+            out[n++] = s.data[i] == '\t' && i && s.data[i - 1] == '\n' ? ' ' : s.data[i];
         else if (i + 1 < s.len && !mime_is_space(s.data[i + 1]))
             out[n++] = ' ';
     }

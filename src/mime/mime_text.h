@@ -47,7 +47,7 @@ int mime_to_utf8(struct mime_decoder *d, struct slice charset, struct slice byte
     ATTR_WARN_UNUSED;
 
 /* A header value as people read it: unfolded, encoded words (RFC 2047) decoded wherever they stand, neighbours joined
- * before their bytes are converted, raw 8-bit guessed, control characters replaced by spaces, trimmed. For a display name
+ * before their bytes are converted, raw 8-bit guessed, control characters but HT replaced by spaces, trimmed. For a display name
  * that is unquoted already (IMAP's ENVELOPE), too. 0 or -ENOMEM. */
 int mime_decode_text(struct mime_decoder *d, struct slice raw, struct slice *ret) ATTR_WARN_UNUSED;
 /* The same for a phrase as RFC 5322 writes it: quotes are resolved, comments dropped. */
