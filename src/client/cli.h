@@ -59,10 +59,10 @@ typedef void cli_item_fn(const struct cli *cli, json_t *item);
 int cli_call(struct cli *cli, const char *method, struct cli_params *params, cli_item_fn *on_item, json_t **ret_result);
 /* A call without descriptors; `object` (may be NULL) is used up. */
 int cli_call_simple(struct cli *cli, const char *method, json_t *object, json_t **ret_result);
-/* The account to send through, malloc'ed, as --account, $POSTERN_ACCOUNT, the one whose address is `from` (may be
- * NULL), or the only one that may send. *ret_email (malloc'ed, untouched where it has none) is its address. Both are
- * NULL before. 0 or an exit status. */
-int cli_choose_account(struct cli *cli, const char *from, char **ret_account, char **ret_email);
+/* The account to send through, malloc'ed: --account, $POSTERN_ACCOUNT, the one whose address is `from`, else `sender`
+ * (both may be NULL), or the only one that may send. *ret_email (malloc'ed, untouched where it has none) is its
+ * address. Both are NULL before. 0 or an exit status. */
+int cli_choose_account(struct cli *cli, const char *from, const char *sender, char **ret_account, char **ret_email);
 
 /* --- printing --- */
 

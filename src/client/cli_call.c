@@ -384,10 +384,15 @@ static bool may_send(const json_t *account)
     return sends && smtp;
 }
 
-int cli_choose_account(struct cli *cli, const char *from, char **ret_account, char **ret_email)
+static bool is_address_of(const char *address, const char *email)
+{
+    return address && email && slice_eq_ci(slice_of_str(address), slice_of_str(email));
+}
+
+int cli_choose_account(struct cli *cli, const char *from, const char *sender, char **ret_account, char **ret_email)
 {
     const char *wanted = cli->account ? cli->account : getenv("POSTERN_ACCOUNT");
-    json_t *result = NULL, *one, *named = NULL, *by_address = NULL, *last = NULL;
+    json_t *result = NULL, *one, *named = NULL, *by_from = NULL, *by_sender = NULL, *last = NULL;
     size_t i, n = 0;
     int status = cli_call_simple(cli, "account.list", NULL, &result);
     if (status)
@@ -400,12 +405,14 @@ int cli_choose_account(struct cli *cli, const char *from, char **ret_account, ch
             named = one;
         if (!name || !may_send(one))
             continue;
-        if (from && email && !by_address && slice_eq_ci(slice_of_str(from), slice_of_str(email)))
-            by_address = one;
+        if (!by_from && is_address_of(from, email))
+            by_from = one;
+        if (!by_sender && is_address_of(sender, email))
+            by_sender = one;
         last = one;
         n++;
     }
-    json_t *chosen = wanted ? named : by_address ? by_address : n == 1 ? last : NULL;
+    json_t *chosen = wanted ? named : by_from ? by_from : by_sender ? by_sender : n == 1 ? last : NULL;
     const char *name = chosen ? json_string_value(json_object_get(chosen, "name")) : wanted;
     const char *email = json_string_value(json_object_get(chosen, "email"));
     if (!name)

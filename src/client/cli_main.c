@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli.h"
 
+#include "rpc_decode.h"
 #include "rpc_discover.h"
 
 #include <errno.h>
@@ -164,9 +165,9 @@ static int run_command(struct cli *cli, int argc, char **argv)
     /* A newer gateway may have methods that this table does not list: whatever has a dot may be one. */
     if (rpc_method_find(slice_of_str(word), &id) == 0 || (strchr(word, '.') && !rpc_method_similar(slice_of_str(word))))
         return call_method(cli, argc, argv);
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        if (strncmp(commands[i], word, strlen(word)) == 0 || strncmp(commands[i], word, strlen(commands[i])) == 0)
-            return cli_fail(cli, EX_USAGE, "unknown command '%s'; did you mean '%s'?", word, commands[i]);
+    const char *near = rpc_similar_name(slice_of_str(word), commands, ARRAY_LEN(commands));
+    if (near)
+        return cli_fail(cli, EX_USAGE, "unknown command '%s'; did you mean '%s'?", word, near);
     return suggest(cli, word);
 }
 

@@ -254,7 +254,7 @@ static int choose_sender(struct sending *s, char **ret_account)
     char *address = s->from ? bare_address(s->from) : NULL, *email = NULL;
     int status = 0;
     if (!s->dry_run || !s->from)
-        status = cli_choose_account(s->cli, address, ret_account, &email);
+        status = cli_choose_account(s->cli, address, NULL, ret_account, &email);
     if (!status && !s->from && !email)
         status = cli_fail(s->cli, EX_USAGE, "the account has no address: give --from");
     if (!status)
