@@ -149,14 +149,12 @@ static struct user *registered(const struct foreign_table *t, int fd)
     return fd >= 0 && (size_t) fd < t->n_owner ? t->owner[fd] : NULL;
 }
 
-/* The number may be given to another descriptor as soon as close() has begun: forget it before. */
-static struct user *unregister(struct foreign_table *t, int fd)
+/* It is closed, or about to be: it counts no longer, against nobody. */
+static void discount(struct foreign_table *t, struct user *user)
 {
-    struct user *user = t->owner[fd];
-    t->owner[fd] = NULL;
     t->count--;
     user->fds--;
-    return user;
+    user_unref(user);
 }
 
 /* --- visits of the helper --- */
@@ -194,7 +192,7 @@ static void visit_done(struct worker_job *wj)
     struct foreign_read *r = j->read;
     j->user->file_jobs--;
     if (j->kind == JOB_CLOSE) {
-        user_unref(unregister(j->table, j->fd));
+        discount(j->table, j->user);
     } else if (r) {
         r->job = NULL;
         read_visited(r, j);
@@ -265,14 +263,15 @@ void foreign_release(void *table, int fd)
     /* The last close of a file flushes it, that of a socket may linger: neither on the loop. */
     if (kind == FOREIGN_OTHER || kind == FOREIGN_SOCKET)
         j = job_new(t, user, fd, JOB_CLOSE);
+    /* The number may be given to another descriptor as soon as close() has begun: forget it before. */
+    t->owner[fd] = NULL;
     if (j) {
         user_add_job(user, j);
         return;
     }
-    unregister(t, fd);
     if (kind == FOREIGN_MEMFD || kind == FOREIGN_PIPE)
         close(fd);
-    user_unref(user);
+    discount(t, user);
 }
 
 static void release_late(void *arg)

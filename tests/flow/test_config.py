@@ -46,7 +46,7 @@ def test_small_print(flow):
     """Comments, semicolons and hashes in values, spaces, CRLF and long lines are read as documented"""
     word = 'pa;ss #w"ord\\n'
     daemon = flow.own_daemon({})
-    long_name = "Ann " + "x" * 3000
+    long_name = "Ann " + "x" * 900
     text = (f"# comment\n; another\n[account]\nemail=ann@example.com\n  \nname   =   {long_name}  \nallow = user:root\npermit = send read write\n"
             f"[auth]\nusername = ann\npassword = {word}\n[imap]\nhost = localhost\n[smtp]\nhost = localhost\n")
     path = daemon.folder / "accounts.d" / "odd.conf"

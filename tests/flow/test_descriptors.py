@@ -149,6 +149,7 @@ def test_stuck_file_system(flow):
                 time.sleep(0.005)
 
     with stuck_files(2) as mine:
+        flow.cleanups.append(stop.set)
         pinger = threading.Thread(target=ping, daemon=True)
         pinger.start()
         client = flow.client()
