@@ -31,6 +31,12 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_account.c \
 	%reldir%/method_gateway.c \
 	%reldir%/method_mail.c \
+	%reldir%/method_imap.c \
+	%reldir%/method_imap.h \
+	%reldir%/method_imap_call.c \
+	%reldir%/method_imap_change.c \
+	%reldir%/method_imap_fetch.c \
+	%reldir%/method_imap_json.c \
 	%reldir%/method_rpc.c \
 	%reldir%/methods.c \
 	%reldir%/methods.h \

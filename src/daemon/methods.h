@@ -17,6 +17,11 @@ extern const struct op_handler mail_parse_handler, mail_build_handler;
 /* method_rpc.c */
 extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 
+/* method_imap.c, method_imap_fetch.c, method_imap_change.c */
+extern const struct op_handler imap_open_handler, imap_logout_handler, imap_noop_handler, imap_list_handler,
+    imap_status_handler, imap_select_handler, imap_examine_handler, imap_search_handler, imap_fetch_handler,
+    imap_append_handler, imap_store_handler, imap_copy_handler, imap_move_handler, imap_expunge_handler;
+
 /* status.c: what account.list and gateway.status say of the accounts that the peer may use, as an array. */
 void status_write_accounts(struct op *op);
 

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What the handlers of imap.* share. Each pooled call is one exchange: a SELECT or EXAMINE where one is needed, then the
+ * call's commands. Calls of a session go the same way on its leased connection.
+ *
+ * An imap_call is the exchange's own object: it keeps what its commands point to, because it may outlive its op. */
+#ifndef POSTERN_METHOD_IMAP_H
+#define POSTERN_METHOD_IMAP_H
+
+#include "api_imap.h"
+#include "imap_client.h"
+#include "op.h"
+
+#define IMAP_CALL_RANGES_MAX 1000000  /* of one call's `uids` */
+#define IMAP_COMMAND_RANGES 400       /* of one command: servers take lines of 8 kB at least */
+#define IMAP_CALL_DEPTH 32            /* commands of several calls in flight on one connection */
+
+struct imap_call;
+
+struct imap_call_ops {
+    const char *name;
+    /* The mailbox is selected (or none is needed): submit the first command with imap_call_command(). */
+    int (*begin)(struct imap_call *call, struct fault *fault);
+    /* REPLY and DATA of the call's commands, and each one's DONE that was a yes (a no is the call's fault already); may
+     * submit further commands. op is call->ox.op, NULL when nobody listens. */
+    void (*event)(struct imap_call *call, const struct imap_event *event);
+    /* All is done and well: write the result. */
+    void (*finish)(struct imap_call *call, struct op *op);
+    void (*dispose)(struct imap_call *call); /* may be NULL */
+    /* As exchange_ops.body(), for APPEND. */
+    ssize_t (*body)(struct imap_call *call, const char **ret, bool *ret_last);
+};
+
+struct imap_call {
+    struct op_exchange ox; /* first */
+    const struct imap_call_ops *ops;
+    struct body_owner *text; /* what the slices below live in */
+    struct session *session; /* while it runs */
+    struct fault fault;      /* the first no */
+
+    /* Filled by the handler before imap_call_submit(). */
+    struct slice mailbox;    /* to be selected; data NULL: none is needed */
+    char *own_mailbox;       /* its bytes, where they are not the parameters' */
+    bool write;              /* SELECT, not EXAMINE */
+    uint32_t expected;       /* UIDVALIDITY to insist on; 0: any */
+
+    /* Filled while it runs. */
+    uint32_t uidvalidity;    /* of the selected mailbox */
+    bool began, given_away;  /* given_away: part of the answer has left */
+    unsigned turns;          /* starts so far */
+
+    struct imap_command select, command;
+    struct imap_set set;     /* `uids` or `numbers` */
+    struct imap_set part;    /* borrowed: the ranges of the command under way */
+    size_t next_range;
+};
+
+/* An imap_call of `size` bytes for the op. */
+void *imap_call_new(struct op *op, size_t size, const struct imap_call_ops *ops);
+/* Decodes `uids` or `numbers` into call->set. <0 with op->fault. */
+int imap_call_take_set(struct op *op, struct imap_call *call, const struct rpc_set *uids, const struct rpc_set *numbers);
+/* Names the mailbox that must be selected, with the contract's rules on UIDVALIDITY, sessions and `readonly`. <0 with
+ * op->fault. */
+int imap_call_take_mailbox(struct op *op, struct imap_call *call, struct slice mailbox,
+                           const struct rpc_uidvalidity *uidvalidity, bool changing);
+/* Hands it over; <0: op->fault is set and the call is gone. Returns OP_WAIT else. */
+int imap_call_submit(struct imap_call *call);
+
+/* Frees a call that will not be handed over; passes `ret` on. */
+int imap_call_drop(struct imap_call *call, int ret);
+
+/* Submits `command` on the call's connection. */
+int imap_call_command(struct imap_call *call, struct imap_command *command, struct fault *fault);
+/* Makes call->part the next ranges of call->set. False: there are none left. */
+bool imap_call_next_part(struct imap_call *call);
+struct engine *imap_call_engine(const struct imap_call *call);
+/* A copy with a NUL behind it; free() it. NULL when out of memory. */
+char *imap_call_text(struct slice text);
+/* `"mailbox": …, "uidvalidity": …` of the answer, and remembers the UIDVALIDITY for the client. */
+void imap_call_write_mailbox(struct imap_call *call, struct op *op, bool name);
+
+/* --- JSON of what servers say (method_imap_json.c) --- */
+#include "mime_header.h"
+
+/* Decoding with an arena that is emptied between messages. */
+struct imap_json {
+    struct arena arena;
+    struct mime_defects defects;
+    struct mime_decoder decoder;
+    struct buffer scratch;
+};
+void imap_json_init(struct imap_json *j);
+void imap_json_reset(struct imap_json *j);
+void imap_json_done(struct imap_json *j);
+/* Each writes one value. <0: the value cannot be understood (or memory is out); what was written stays to be taken back. */
+int imap_json_envelope(struct imap_json *j, struct json_writer *w, const struct imap_value *value);
+int imap_json_bodystructure(struct imap_json *j, struct json_writer *w, const struct imap_value *value);
+int imap_json_flags(struct json_writer *w, struct slice flags);
+int imap_json_date(struct json_writer *w, struct slice raw);
+/* A mailbox name, as on the wire, in UTF-8. */
+int imap_json_mailbox(struct imap_json *j, struct json_writer *w, const struct imap_value *name);
+
+#endif

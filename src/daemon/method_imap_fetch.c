@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: MIT */
+/* imap.fetch: messages as they come, written straight from the server's words into the answer. Large sections go through
+ * a spool, or through the client's pipe as they arrive. */
+#include "method_imap.h"
+
+#include "methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BODIES_WITHOUT_STREAM 100
+#define SECTIONS_MAX 64 /* large ones of one message */
+
+/* A large section of the message under way. */
+struct section {
+    char *name;
+    struct spool *spool;
+};
+
+struct fetch_call {
+    struct imap_call call;
+    struct imap_json json;
+    struct slice *items; /* what is asked of the server */
+    size_t n_items;
+    struct imap_set seen;
+    struct rpc_set asked; /* for `missing` */
+    bool bodies;          /* sections are asked for */
+    size_t n_bodies;
+    bool listed;
+    bool in_message;      /* op_item_begin() was called */
+    bool odd_items;
+    struct section sections[SECTIONS_MAX];
+    size_t n_sections;
+    struct op_pipe *pipe;
+    bool into_spool;      /* the literal under way goes to the last section's spool */
+    uint64_t done, total; /* for progress */
+    struct buffer raw;    /* items that were not understood: names and bytes, each preceded by its length */
+};
+
+static struct fetch_call *fetch_of(struct imap_call *call)
+{
+    return container_of(call, struct fetch_call, call);
+}
+
+static void drop_sections(struct fetch_call *f)
+{
+    for (size_t i = 0; i < f->n_sections; i++) {
+        free(f->sections[i].name);
+        spool_unref(f->sections[i].spool);
+    }
+    f->n_sections = 0;
+    f->into_spool = false;
+}
+
+static void list_begin(struct fetch_call *f, struct op *op)
+{
+    if (!f->listed) {
+        json_write_object_begin(&op->w);
+        imap_call_write_mailbox(&f->call, op, true);
+        op_list_begin(op, "messages");
+    }
+    f->listed = f->call.given_away = true;
+}
+
+static void fail(struct op *op, int err, enum fault_kind kind, const char *text)
+{
+    fault_set(&op->fault, err, kind, "fetch", "%s", text);
+    op_fail(op, NULL);
+}
+
+/* --- items --- */
+
+static void keep_length(struct buffer *b, struct slice s)
+{
+    uint32_t len = (uint32_t) s.len;
+    if (buffer_append(b, &len, sizeof(len)) < 0 || buffer_append_slice(b, s) < 0)
+        return;
+}
+
+/* The value was not understood: what of it was written goes, null stands there, its bytes are kept for `raw`. */
+static void not_understood(struct fetch_call *f, struct op *op, const struct imap_fetch_item *item, const char *key,
+                           size_t len, struct json_writer before)
+{
+    buffer_truncate(op->w.out, len);
+    op->w = before;
+    json_write_null(&op->w);
+    if (buffer_room(&f->raw) >= item->name.len + item->raw.len + 2 * sizeof(uint32_t)) {
+        keep_length(&f->raw, item->name);
+        keep_length(&f->raw, item->raw);
+    }
+    mime_defect(&f->json.decoder, key);
+}
+
+static int write_value(struct fetch_call *f, struct json_writer *w, const struct imap_fetch_item *item)
+{
+    uint64_t n;
+    const struct imap_value *v = &item->value;
+    switch (item->kind) {
+    case IMAP_ITEM_FLAGS:
+        return v->type == IMAP_LIST ? imap_json_flags(w, v->bytes) : -EBADMSG;
+    case IMAP_ITEM_INTERNALDATE:
+        return imap_value_is_string(v) ? imap_json_date(w, v->bytes) : -EBADMSG;
+    case IMAP_ITEM_SIZE:
+        if (!imap_value_number(v, INT64_MAX, &n))
+            return -EBADMSG;
+        json_write_uint(w, n);
+        return 0;
+    case IMAP_ITEM_MODSEQ:
+        if (!slice_to_u64(slice_trim(v->bytes), INT64_MAX, &n))
+            return -EBADMSG;
+        json_write_uint(w, n);
+        return 0;
+    case IMAP_ITEM_ENVELOPE:
+        return imap_json_envelope(&f->json, w, v);
+    case IMAP_ITEM_BODYSTRUCTURE:
+        return imap_json_bodystructure(&f->json, w, v);
+    case IMAP_ITEM_UID:
+    case IMAP_ITEM_SECTION:
+    case IMAP_ITEM_OTHER:
+    case IMAP_ITEM_KIND_COUNT:
+        break;
+    }
+    return -EINVAL;
+}
+
+static void write_item(struct fetch_call *f, struct op *op, const struct imap_fetch_item *item, unsigned *had)
+{
+    static const char *const keys[IMAP_ITEM_KIND_COUNT] = {
+        [IMAP_ITEM_FLAGS] = "flags",       [IMAP_ITEM_INTERNALDATE] = "internaldate",   [IMAP_ITEM_SIZE] = "size",
+        [IMAP_ITEM_MODSEQ] = "modseq",     [IMAP_ITEM_ENVELOPE] = "envelope",           [IMAP_ITEM_BODYSTRUCTURE] = "bodystructure",
+    };
+    const char *key = keys[item->kind];
+    if (item->kind == IMAP_ITEM_OTHER) {
+        keep_length(&f->raw, item->name);
+        keep_length(&f->raw, item->raw);
+        return;
+    }
+    if (!key || (*had & IMAP_ITEM_BIT(item->kind)))
+        return;
+    *had |= IMAP_ITEM_BIT(item->kind);
+    json_write_key(&op->w, key);
+    struct json_writer before = op->w;
+    size_t len = op->w.out ? buffer_len(op->w.out) : 0;
+    if (write_value(f, &op->w, item) < 0)
+        not_understood(f, op, item, key, len, before);
+}
+
+/* Members of the message from one segment's items; sections are left for the end. */
+static void write_items(struct fetch_call *f, struct op *op, struct slice items, unsigned *had)
+{
+    struct imap_fetch_item item;
+    int got;
+    while ((got = imap_fetch_next(&items, &item)) > 0)
+        write_item(f, op, &item, had);
+    if (got < 0 || items.len == 0 || items.data[0] != ')')
+        f->odd_items = f->odd_items || got < 0;
+}
+
+/* --- the end of a message --- */
+
+/* Sections that came with the items of this segment. */
+static int write_small_sections(struct fetch_call *f, struct op *op, struct slice items, bool *open)
+{
+    struct imap_fetch_item item;
+    char name[256];
+    while (imap_fetch_next(&items, &item) > 0) {
+        struct slice bytes;
+        if (item.kind != IMAP_ITEM_SECTION || item.streamed || item.name.len >= sizeof(name))
+            continue;
+        buffer_clear(&f->json.scratch);
+        if (item.value.type == IMAP_LIST || imap_value_text(&item.value, &f->json.scratch, &bytes) < 0)
+            continue;
+        memcpy(name, item.name.data, item.name.len);
+        name[item.name.len] = '\0';
+        if (!*open) {
+            json_write_key(&op->w, "sections");
+            json_write_object_begin(&op->w);
+        }
+        *open = true;
+        if (!bytes.data) { /* NIL: there is no such section */
+            json_write_member_null(&op->w, name);
+            continue;
+        }
+        int ret = op_write_content(op, name, bytes);
+        if (ret < 0)
+            return ret;
+    }
+    return 0;
+}
+
+static int write_sections(struct fetch_call *f, struct op *op, struct slice items)
+{
+    bool open = false;
+    int ret = write_small_sections(f, op, items, &open);
+    for (size_t i = 0; i < f->n_sections && ret == 0; i++) {
+        if (!open) {
+            json_write_key(&op->w, "sections");
+            json_write_object_begin(&op->w);
+        }
+        open = true;
+        ret = op_write_content_spool(op, f->sections[i].name, f->sections[i].spool);
+    }
+    if (open)
+        json_write_object_end(&op->w);
+    return ret;
+}
+
+static struct slice take_length(struct slice *rest)
+{
+    uint32_t len;
+    memcpy(&len, rest->data, sizeof(len));
+    struct slice s = slice_of(rest->data + sizeof(len), len);
+    *rest = slice_from(*rest, sizeof(len) + len);
+    return s;
+}
+
+/* What was not understood, as bytes under its name. These few bytes stay inside the answer whatever form was asked for. */
+static void write_raw(struct fetch_call *f, struct op *op)
+{
+    struct slice rest = buffer_slice(&f->raw);
+    if (rest.len == 0)
+        return;
+    json_write_key(&op->w, "raw");
+    json_write_object_begin(&op->w);
+    while (rest.len) {
+        struct slice name = take_length(&rest), bytes = take_length(&rest);
+        bool text = utf8_is_valid(bytes) && slice_find(bytes, '\0') == bytes.len;
+        json_write_key_slice(&op->w, name);
+        json_write_object_begin(&op->w);
+        json_write_key(&op->w, text ? "text" : "base64");
+        if (text)
+            json_write_string(&op->w, bytes);
+        else
+            json_write_base64(&op->w, bytes);
+        json_write_member_uint(&op->w, "size", bytes.len);
+        json_write_object_end(&op->w);
+    }
+    json_write_object_end(&op->w);
+    buffer_clear(&f->raw);
+}
+
+static void write_defects(struct fetch_call *f, struct op *op)
+{
+    if (f->odd_items)
+        mime_defect(&f->json.decoder, "the server's answer is malformed");
+    if (f->json.defects.n == 0)
+        return;
+    json_write_key(&op->w, "defects");
+    json_write_array_begin(&op->w);
+    for (size_t i = 0; i < f->json.defects.n; i++)
+        json_write_str(&op->w, f->json.defects.texts[i]);
+    json_write_array_end(&op->w);
+}
+
+/* --- a message --- */
+
+static void message_over(struct fetch_call *f)
+{
+    drop_sections(f);
+    buffer_clear(&f->raw);
+    f->in_message = f->odd_items = false;
+    f->pipe = NULL;
+}
+
+static bool message_begin(struct fetch_call *f, struct op *op, const struct imap_event *e)
+{
+    message_over(f);
+    if (f->bodies && !op->stream && ++f->n_bodies > BODIES_WITHOUT_STREAM) {
+        op->fault.limit = "stream";
+        fail(op, -EFBIG, FAULT_LIMIT, "bodies of more than 100 messages: use \"stream\"");
+        return false;
+    }
+    list_begin(f, op);
+    imap_json_reset(&f->json);
+    f->json.decoder.where = NULL;
+    op_item_begin(op);
+    json_write_object_begin(&op->w);
+    if (e->fetch.uid)
+        json_write_member_uint(&op->w, "uid", e->fetch.uid);
+    json_write_member_uint(&op->w, "seq", e->fetch.number);
+    f->in_message = true;
+    return true;
+}
+
+/* UIDs that came, so that none comes twice and what did not come is known. */
+static bool is_new(struct fetch_call *f, uint32_t n)
+{
+    if (n == 0)
+        return true;
+    if (f->seen.n && n <= f->seen.ranges[f->seen.n - 1].last && imap_set_contains(&f->seen, n))
+        return false;
+    return imap_set_add(&f->seen, n, n) != -ENOMEM;
+}
+
+static void message_end(struct fetch_call *f, struct op *op, struct slice items)
+{
+    int ret = write_sections(f, op, items);
+    write_raw(f, op);
+    write_defects(f, op);
+    json_write_object_end(&op->w);
+    message_over(f);
+    if (ret < 0 || op_item_end(op) < 0)
+        op_fail(op, NULL);
+}
+
+/* The answer leaves now and the section's bytes follow through the pipe; what the server says of the message behind them
+ * cannot be shown. */
+static void open_pipe(struct fetch_call *f, struct op *op, const char *name, uint64_t size, struct slice items)
+{
+    bool open = false;
+    int ret = write_small_sections(f, op, items, &open);
+    if (!open) {
+        json_write_key(&op->w, "sections");
+        json_write_object_begin(&op->w);
+    }
+    f->pipe = ret == 0 ? op_pipe_open(op, name, size) : NULL;
+    if (!f->pipe) {
+        op_fail(op, NULL);
+        return;
+    }
+    json_write_object_end(&op->w);
+    write_raw(f, op);
+    write_defects(f, op);
+    json_write_object_end(&op->w);
+    f->in_message = false;
+    if (op_item_end(op) < 0) {
+        op_fail(op, NULL);
+        return;
+    }
+    if (op->stream)
+        return;
+    op_list_end(op);
+    json_write_object_end(&op->w);
+    op_respond_now(op);
+}
+
+/* A section that came with the items, kept until the message is over. False: the op has failed. */
+static bool keep_section(struct fetch_call *f, struct op *op, const struct imap_fetch_item *item)
+{
+    struct slice bytes = SLICE_EMPTY;
+    buffer_clear(&f->json.scratch);
+    char *name = imap_call_text(item->name);
+    if (!name || (!item->streamed && imap_value_text(&item->value, &f->json.scratch, &bytes) < 0)) {
+        free(name);
+        fail(op, -ENOMEM, FAULT_INTERNAL, "out of memory");
+        return false;
+    }
+    struct spool *spool = op_spool_new(op, 0);
+    f->sections[f->n_sections++] = (struct section){name, spool};
+    f->into_spool = item->streamed;
+    if (item->streamed)
+        return true;
+    if ((bytes.len && op_spool_write(&f->call.ox, spool, bytes) < 0) || spool_seal(spool, &op->fault) < 0) {
+        op_fail(op, NULL);
+        return false;
+    }
+    return true;
+}
+
+static bool pipe_is_possible(const struct fetch_call *f, const struct op *op, const struct imap_event *e)
+{
+    return op->form == RPC_FORM_PIPE && e->fetch.uid && e->fetch.first && f->n_items == 2 &&
+           (op->stream || (imap_set_count(&f->call.set) == 1 && !f->call.set.star));
+}
+
+/* A segment whose last item's bytes follow. */
+static void begin_section(struct fetch_call *f, struct op *op, const struct imap_event *e)
+{
+    struct slice items = e->fetch.items;
+    struct imap_fetch_item item;
+    char name[256];
+    f->total = e->fetch.size;
+    f->done = 0;
+    while (imap_fetch_next(&items, &item) > 0) {
+        if (item.kind != IMAP_ITEM_SECTION || item.value.type == IMAP_LIST || item.value.type == IMAP_NIL)
+            continue;
+        if (item.streamed && item.name.len < sizeof(name) && pipe_is_possible(f, op, e)) {
+            memcpy(name, item.name.data, item.name.len);
+            name[item.name.len] = '\0';
+            open_pipe(f, op, name, e->fetch.size, e->fetch.items);
+            return;
+        }
+        if (f->n_sections == SECTIONS_MAX) {
+            mime_defect(&f->json.decoder, "too many sections");
+            return;
+        }
+        if (!keep_section(f, op, &item))
+            return;
+    }
+}
+
+static void section_piece(struct fetch_call *f, struct op *op, struct slice piece)
+{
+    int ret = 0;
+    if (f->pipe)
+        ret = op_pipe_write(&f->call.ox, f->pipe, piece);
+    else if (!f->into_spool)
+        return; /* nobody's */
+    else
+        ret = op_spool_write(&f->call.ox, f->sections[f->n_sections - 1].spool, piece);
+    if (ret < 0) {
+        op_fail(op, NULL);
+        return;
+    }
+    f->done += piece.len;
+    op_progress(op, f->done, f->total);
+    if (f->done < f->total)
+        return;
+    if (f->pipe)
+        op_pipe_end(f->pipe);
+    else if (f->into_spool && spool_seal(f->sections[f->n_sections - 1].spool, &op->fault) < 0)
+        op_fail(op, NULL);
+    f->pipe = NULL;
+    f->into_spool = false;
+}
+
+static void fetch_segment(struct fetch_call *f, struct op *op, const struct imap_event *e)
+{
+    unsigned had = 0;
+    if (e->fetch.first) {
+        if (f->in_message)
+            op_item_drop(op);
+        f->in_message = false;
+        if (!is_new(f, f->call.command.numbers ? e->fetch.number : e->fetch.uid)) {
+            drop_sections(f); /* a second time: its bytes are read over */
+            return;
+        }
+        if (!message_begin(f, op, e))
+            return;
+    }
+    if (!f->in_message) {
+        if (e->fetch.last)
+            message_over(f);
+        return;
+    }
+    if (!e->fetch.first && e->fetch.last && e->fetch.discard) {
+        op_item_drop(op);
+        message_over(f);
+        return;
+    }
+    write_items(f, op, e->fetch.items, &had);
+    if (e->fetch.last)
+        message_end(f, op, e->fetch.items);
+    else
+        begin_section(f, op, e);
+}
+
+static void fetch_event(struct imap_call *call, const struct imap_event *e)
+{
+    struct fetch_call *f = fetch_of(call);
+    struct op *op = call->ox.op;
+    struct fault fault = {.kind = FAULT_NONE};
+    if (e->base.type == ENGINE_EVENT_DONE) {
+        if (op && imap_call_next_part(call) && imap_call_command(call, &call->command, &fault) < 0)
+            call->fault = fault;
+        return;
+    }
+    if (!op || op_has_ended(op))
+        return;
+    if (e->base.type == ENGINE_EVENT_DATA)
+        section_piece(f, op, e->base.data);
+    else if (e->base.type == ENGINE_EVENT_REPLY && e->fetch.is_fetch)
+        fetch_segment(f, op, e);
+}
+
+static int fetch_begin(struct imap_call *call, struct fault *fault)
+{
+    struct fetch_call *f = fetch_of(call);
+    imap_set_clear(&f->seen);
+    call->next_range = 0;
+    if (!imap_call_next_part(call))
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, "fetch", "no message is named");
+    return imap_call_command(call, &call->command, fault);
+}
+
+static void write_missing(struct fetch_call *f, struct op *op)
+{
+    struct slice text = f->asked.text;
+    struct number_range range;
+    json_write_key(&op->w, "missing");
+    json_write_array_begin(&op->w);
+    for (size_t i = 0; i < f->asked.n && !f->asked.text.data; i++)
+        if (!imap_set_contains(&f->seen, f->asked.numbers[i]))
+            json_write_uint(&op->w, f->asked.numbers[i]);
+    while (text.len && imap_range_next(&text, &range) > 0)
+        if (range.first && range.first == range.last && !imap_set_contains(&f->seen, range.first))
+            json_write_uint(&op->w, range.first);
+    json_write_array_end(&op->w);
+}
+
+static void fetch_finish(struct imap_call *call, struct op *op)
+{
+    struct fetch_call *f = fetch_of(call);
+    if (op->state_now == OP_ANSWERED) {
+        op_finish(op);
+        return;
+    }
+    if (f->in_message)
+        op_item_drop(op);
+    list_begin(f, op);
+    op_list_end(op);
+    if (!call->command.numbers)
+        write_missing(f, op);
+    json_write_object_end(&op->w);
+    op_finish(op);
+}
+
+static void fetch_dispose(struct imap_call *call)
+{
+    struct fetch_call *f = fetch_of(call);
+    drop_sections(f);
+    imap_json_done(&f->json);
+    imap_set_done(&f->seen);
+    buffer_done(&f->raw);
+    free(f->items);
+}
+
+static const struct imap_call_ops fetch_ops = {"imap.fetch", fetch_begin, fetch_event, fetch_finish, fetch_dispose};
+
+/* --- parameters --- */
+
+/* RFC 3501's macros, spelled out, since a macro may not stand beside other items. */
+static const struct slice all_items[] = {SLICE("FLAGS"), SLICE("INTERNALDATE"), SLICE("RFC822.SIZE"), SLICE("ENVELOPE"),
+                                         SLICE("BODY")};
+static const struct slice whole[] = {SLICE("BODY.PEEK[]")};
+
+static int take_items(struct op *op, struct fetch_call *f, const struct rpc_strings *given, bool named)
+{
+    const struct slice *items = given->n ? given->items : whole;
+    size_t n = given->n ? given->n : 1;
+    if (n == 1 && slice_eq_ci(items[0], SLICE("FAST"))) {
+        items = all_items;
+        n = 3;
+    } else if (n == 1 && slice_eq_ci(items[0], SLICE("ALL"))) {
+        items = all_items;
+        n = 4;
+    } else if (n == 1 && slice_eq_ci(items[0], SLICE("FULL"))) {
+        items = all_items;
+        n = 5;
+    }
+    f->items = calloc(n + 1, sizeof(*f->items));
+    if (!f->items)
+        return op_refuse(op, FAULT_LIMIT, "out of memory");
+    /* First, so that it is known to whom a section belongs before its bytes come. */
+    f->items[f->n_items++] = SLICE("UID");
+    for (size_t i = 0; i < n; i++) {
+        if (!imap_item_is_valid(items[i]))
+            return op_refuse(op, FAULT_INVALID_PARAMS, "`items[%zu]` is no item of FETCH", i);
+        if (imap_item_sets_seen(items[i])) {
+            if (!(op->rights & RIGHT_WRITE))
+                return op_refuse(op, FAULT_DENIED, "`items[%zu]` would set \\Seen: use BODY.PEEK", i);
+            f->call.write = named && !(op->session && op->session->readonly);
+        }
+        if (slice_eq_ci(items[i], SLICE("UID")))
+            continue;
+        f->bodies = f->bodies || imap_item_kind(items[i]) == IMAP_ITEM_SECTION;
+        f->items[f->n_items++] = items[i];
+    }
+    return 0;
+}
+
+static int fetch_run(struct op *op)
+{
+    const struct api_imap_fetch_params *p = op->params;
+    struct fetch_call *f = imap_call_new(op, sizeof(*f), &fetch_ops);
+    struct imap_call *call = &f->call;
+    imap_json_init(&f->json);
+    imap_set_init(&f->seen, IMAP_CALL_RANGES_MAX);
+    buffer_init(&f->raw, 4u * 1024 * 1024);
+    call->command.kind = IMAP_FETCH;
+    int ret = imap_call_take_set(op, call, &p->uids, &p->numbers);
+    if (ret == 0)
+        ret = imap_call_take_mailbox(op, call, p->mailbox, &p->uidvalidity, false);
+    if (ret == 0)
+        ret = take_items(op, f, &p->items, p->mailbox.data != NULL);
+    if (ret < 0)
+        return imap_call_drop(call, ret);
+    f->asked = p->uids;
+    call->part = call->set; /* what fits() looks at */
+    call->command.set = &call->part;
+    call->command.items = f->items;
+    call->command.n_items = f->n_items;
+    call->command.modseq = p->changedsince != RPC_ABSENT ? (uint64_t) p->changedsince : 0;
+    return imap_call_submit(call);
+}
+
+const struct op_handler imap_fetch_handler = {.run = fetch_run};
