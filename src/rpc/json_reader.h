@@ -40,6 +40,7 @@ struct json_keyset {
     size_t n, cap;
     uint32_t *slots; /* open addressing, for objects of many keys: index into hashes + 1 */
     size_t n_slots, n_indexed;
+    uint64_t seed;
     uint64_t few[32];
 };
 void json_keyset_init(struct json_keyset *keys);

@@ -14,6 +14,7 @@ librpc_la_SOURCES = \
 	%reldir%/rpc_decode_types.c %reldir%/rpc_decode_types.h \
 	%reldir%/rpc_discover.c %reldir%/rpc_discover.h \
 	%reldir%/rpc_framing.c %reldir%/rpc_framing.h \
+	%reldir%/rpc_hash.h \
 	%reldir%/rpc_help.c \
 	%reldir%/rpc_method.h \
 	%reldir%/rpc_methods.c %reldir%/rpc_methods.h \

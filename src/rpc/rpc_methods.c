@@ -2,6 +2,7 @@
 #include "rpc_methods.h"
 
 #include "rpc_decode.h"
+#include "rpc_hash.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,10 +25,7 @@ static pthread_once_t index_once = PTHREAD_ONCE_INIT;
 
 static unsigned index_hash(struct slice name)
 {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < name.len; i++)
-        h = (h ^ (unsigned char) name.data[i]) * 16777619u;
-    return (h ^ h >> 15) & (INDEX_SIZE - 1);
+    return (unsigned) (rpc_hash_short(name, 0) & (INDEX_SIZE - 1));
 }
 
 static void index_add(const char *text, unsigned id)

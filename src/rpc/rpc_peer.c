@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "rpc_peer_types.h"
 
+#include "rpc_hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -109,10 +111,7 @@ size_t rpc_request_memory(const struct rpc_request *r)
 /* At most max_calls ids are there, so that colliding ones cost little. */
 static uint64_t id_hash(struct slice id)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < id.len; i++)
-        h = (h ^ (unsigned char) id.data[i]) * UINT64_C(1099511628211);
-    return h ^ h >> 32;
+    return rpc_hash_short(id, 0);
 }
 
 struct rpc_request *rpc_peer_find(struct rpc_peer *p, struct slice id)
