@@ -282,10 +282,8 @@ void pool_serve_probes(struct pool *p)
                 idle = slot;
         if (!idle)
             return;
-        if (!session_check(idle->session)) {
-            session_close(idle->session);
-            return;
-        }
+        if (!session_check(idle->session))
+            return; /* it is ending, and its end makes the pool look again */
         list_remove(&probe->link);
         idle->probe = probe;
         int r = session_prove(idle->session);

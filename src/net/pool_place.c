@@ -142,8 +142,6 @@ static struct slot *find_slot(struct pool *p, const struct exchange *x, bool may
     while ((slot = best(p, x, true)))
         if (session_check(slot->session))
             return slot;
-        else if (session_is_idle(slot->session))
-            session_close(slot->session);
     return may_pipeline ? best(p, x, false) : NULL;
 }
 

@@ -236,18 +236,21 @@ static int step_dialogue(struct session *s, struct fault *fault)
     return 0;
 }
 
-/* Asks for the goodbye as soon as nothing is in flight. */
+/* Asks for the goodbye as soon as nothing is in flight; to a server that has said its own there is no more to say. */
 static int step_closing(struct session *s, struct fault *fault)
 {
-    if (!s->goodbye && list_is_empty(&s->exchanges)) {
-        s->goodbye = true;
+    if (!s->quit_asked && list_is_empty(&s->exchanges)) {
+        s->quit_asked = true;
         s->state_ms = loop_now_ms(s->net->loop);
-        if (s->engine->ops->quit(s->engine) < 0) {
+        if (s->server_bye || s->engine->ops->quit(s->engine) < 0) {
             session_abort(s, NULL);
             return 0;
         }
     }
-    return step_dialogue(s, fault);
+    int r = step_dialogue(s, fault);
+    if (r == 0 && !session_is_dead(s) && !s->quit_asked && list_is_empty(&s->exchanges))
+        session_wake(s);
+    return r;
 }
 
 /* --- time --- */
@@ -296,7 +299,7 @@ static uint64_t due_ms(const struct session *s)
         due = earlier(due, s->rate_ms, e->min_rate ? RATE_WINDOW_MS : 0);
         return earlier(due, session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
     case LIMIT_CLOSE:
-        if (!s->goodbye || !list_is_empty(&s->exchanges))
+        if (!s->quit_asked)
             return earlier(earlier(0, s->progress_ms, silence_limit(s) ? silence_limit(s) : CLOSE_LIMIT_MS),
                            session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
         return earlier(0, s->state_ms, MAX(CLOSE_LIMIT_MS, s->engine->ops->timeout(s->engine) == ENGINE_TIMEOUT_DATA
@@ -550,5 +553,7 @@ bool session_check(struct session *s)
         return false;
     /* What came since the last dispatch: a goodbye, the end, or what must not be there. */
     session_step(s);
-    return s->view.state == SESSION_READY && !s->goodbye;
+    if (s->view.state == SESSION_READY && !s->engine->ops->idle(s->engine))
+        session_abort(s, NULL); /* half a line: of what, nobody knows */
+    return s->view.state == SESSION_READY;
 }

@@ -41,6 +41,10 @@ static void finish(struct session *s, struct exchange *x)
     s->view.completed++;
     exchange_end(x, fault);
     free(fault);
+    if (session_is_dead(s))
+        return;
+    if (s->view.state == SESSION_CLOSING)
+        session_wake(s); /* for the goodbye */
     s->ops->relaxed(s);
 }
 
@@ -103,9 +107,10 @@ void session_dispatch(struct session *s, const struct engine_event *event)
         break;
     case ENGINE_EVENT_CLOSING:
         /* The server will end it: what is in flight may still be answered, nothing new is begun. */
-        s->goodbye = true;
+        s->server_bye = true;
         if (s->view.state == SESSION_READY || s->view.state == SESSION_BUSY) {
             session_set_state(s, SESSION_CLOSING);
+            session_wake(s);
             s->ops->relaxed(s);
         }
         break;
@@ -412,7 +417,7 @@ void session_hand_back(struct session *s, struct list *list)
     const struct fault *why = &s->view.fault;
     /* A connection that was gone, or going, before it could be known is not the caller's trouble. One that broke the
      * protocol, or was too slow for a caller that it served from the start, is. */
-    bool gone = why->kind == FAULT_DISCONNECTED || s->goodbye || (why->kind == FAULT_TIMEOUT && s->stale);
+    bool gone = why->kind == FAULT_DISCONNECTED || s->server_bye || (why->kind == FAULT_TIMEOUT && s->stale);
 
     while (!list_is_empty(list)) {
         struct exchange *x = list_first(list, struct exchange, link);

@@ -63,8 +63,9 @@ struct session {
     struct loop_task step, bury;
     uint64_t state_ms, progress_ms;
     uint64_t rate_ms, rate_bytes; /* start of the present window of min_rate, bytes moved in it */
-    bool stale;    /* was silent for longer than idle_probe when the first of what is in flight was placed */
-    bool goodbye;  /* the server announced the end, or we did */
+    bool stale;      /* was silent for longer than idle_probe when the first of what is in flight was placed */
+    bool server_bye; /* the server announced the end */
+    bool quit_asked; /* the engine was asked for our goodbye */
 };
 
 /* session.c */

@@ -309,7 +309,10 @@ static ssize_t body(struct engine *e, const char *bytes, size_t len, bool last)
     struct engine_request *r = body_request(e);
     if (!r)
         return 0;
-    len = MIN(len, (size_t) 32768);
+    if (len > 32768) {
+        len = 32768;
+        last = false;
+    }
     say(l, bytes, len);
     if (last) {
         say(l, "\n.\n", 3);

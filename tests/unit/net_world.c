@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -12,9 +13,15 @@
 
 /* --- the server --- */
 
+static void handle_lines(struct line_conn *c);
+
 void conn_say(struct line_conn *c, const char *text)
 {
     (void) !send(c->fd, text, strlen(text), MSG_NOSIGNAL);
+    if (c->hung) {
+        c->hung = false;
+        handle_lines(c);
+    }
 }
 
 static void conn_free(void *object)
@@ -51,10 +58,11 @@ static void usual(struct world *w, struct line_conn *c, const char *line)
     } else if (strcmp(line, "PUT") == 0) {
         c->in_body = true;
     } else if (strncmp(line, "ECHO ", 5) == 0) {
-        char answer[256];
+        char answer[300];
         snprintf(answer, sizeof(answer), "=%s\n+ok\n", line + 5);
         conn_say(c, answer);
     } else if (strcmp(line, "HANG") == 0) {
+        c->hung = true;
     } else if (strcmp(line, "DROP") == 0) {
         conn_close(c);
     } else if (strcmp(line, "RESET") == 0) {
@@ -86,6 +94,19 @@ static void handle_line(struct line_conn *c, const char *line)
         usual(w, c, line);
 }
 
+/* One that hangs answers nothing until a test speaks for it. */
+static void handle_lines(struct line_conn *c)
+{
+    char *end, line[256];
+    while (c->fd >= 0 && !c->hung && (end = memchr(c->in, '\n', c->in_len))) {
+        size_t used = (size_t) (end + 1 - c->in);
+        snprintf(line, sizeof(line), "%.*s", (int) used - 1, c->in);
+        memmove(c->in, end + 1, c->in_len - used);
+        c->in_len -= used;
+        handle_line(c, line);
+    }
+}
+
 static void conn_ready(void *arg, unsigned what)
 {
     struct line_conn *c = arg;
@@ -100,14 +121,7 @@ static void conn_ready(void *arg, unsigned what)
         return;
     }
     c->in_len += (size_t) n;
-    char *end;
-    while (c->fd >= 0 && (end = memchr(c->in, '\n', c->in_len))) {
-        *end = '\0';
-        handle_line(c, c->in);
-        size_t used = (size_t) (end + 1 - c->in);
-        memmove(c->in, end + 1, c->in_len - used);
-        c->in_len -= used;
-    }
+    handle_lines(c);
 }
 
 static void accept_ready(void *arg, unsigned what)
@@ -127,6 +141,7 @@ static void accept_ready(void *arg, unsigned what)
     c->world = w;
     c->fd = fd;
     c->number = w->accepted;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     list_append(&w->conns, &c->link);
     if (++w->open > w->max_open)
         w->max_open = w->open;

@@ -16,7 +16,7 @@ struct line_conn {
     unsigned number; /* 1 for the first */
     char in[65536];
     size_t in_len;
-    bool in_body, authenticated;
+    bool in_body, hung;
 };
 
 struct world {

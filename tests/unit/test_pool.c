@@ -39,12 +39,995 @@ START_TEST(one_call_and_a_warm_second)
 }
 END_TEST
 
+/* Twenty clients of two users through two connections: each user gets every second turn, and no third connection. */
+START_TEST(fair_and_within_limits)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_exchange *all[40];
+    world_init(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    for (int i = 0; i < 40; i++) {
+        char name[8];
+        /* The greedy user's 30 calls come first. */
+        snprintf(name, sizeof(name), "%c%d", i < 30 ? 'g' : 'm', i);
+        all[i] = test_exchange_new(&w, name, "DO it", true);
+        all[i]->x.owner.uid = i < 30 ? 1000 : 2000;
+        all[i]->x.owner.client = (uint64_t) i % 5;
+        ck_assert_int_eq(submit(p, all[i], &fault), 0);
+    }
+    world_run(&w, world_done_is, 40);
+    ck_assert_int_eq(w.failed, 0);
+    ck_assert_uint_eq(w.accepted, 2);
+    ck_assert_uint_eq(w.commits, 40);
+    /* The modest user's ten are all among the first half. */
+    char *last = strstr(w.order, "m39");
+    unsigned before = 0;
+    for (char *c = w.order; c < last; c++)
+        before += *c == ' ';
+    ck_assert_uint_le(before, 24);
+    world_close(&w, p);
+    for (int i = 0; i < 40; i++)
+        test_exchange_free(all[i]);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(incomplete_exchanges_are_not_pipelined_behind)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "PUT", true);
+    struct test_exchange *b = test_exchange_new(&w, "b", "ECHO b", false);
+    struct test_exchange *c = test_exchange_new(&w, "c", "ECHO c", false);
+    a->body = "text\n";
+    a->body_len = 5;
+    a->body_wait = true;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    world_run_for(&w, 50);
+    ck_assert_uint_eq(a->started, 1);
+    ck_assert_uint_eq(b->started, 0);
+    a->body_wait = false;
+    session_body_ready(a->x.session);
+    world_run(&w, world_done_is, 2);
+    ck_assert_int_eq(w.failed, 0);
+    /* One whose bytes are at hand lets others behind it. */
+    struct test_exchange *h = test_exchange_new(&w, "h", "HANG", false);
+    h->x.complete = true;
+    ck_assert_int_eq(submit(p, h, &fault), 0);
+    ck_assert_int_eq(submit(p, c, &fault), 0);
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(c->started, 1);
+    ck_assert_ptr_eq(c->x.session, h->x.session);
+    ck_assert_uint_eq(session_depth(h->x.session), 2);
+    world_close(&w, p);
+    ck_assert_int_eq(w.done, 4);
+    test_exchange_free(a);
+    test_exchange_free(b);
+    test_exchange_free(c);
+    test_exchange_free(h);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(queue_limits)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    e->queue_size = 2;
+    e->queue_timeout_ms = 60;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *x[4];
+    for (int i = 0; i < 4; i++)
+        x[i] = test_exchange_new(&w, "x", "HANG", false);
+    ck_assert_int_eq(submit(p, x[0], &fault), 0);
+    world_run_for(&w, 20);
+    ck_assert_int_eq(submit(p, x[1], &fault), 0);
+    ck_assert_int_eq(submit(p, x[2], &fault), 0);
+    ck_assert_int_eq(submit(p, x[3], &fault), -EBUSY);
+    ck_assert_int_eq(fault.kind, FAULT_BUSY);
+    world_run(&w, world_done_is, 2);
+    ck_assert_int_eq(x[1]->fault.kind, FAULT_BUSY);
+    ck_assert_int_eq(x[1]->fault.outcome, OUTCOME_NONE);
+    ck_assert_uint_eq(x[0]->done, 0);
+    world_close(&w, p);
+    ck_assert_int_eq(x[0]->fault.kind, FAULT_UNAVAILABLE);
+    for (int i = 0; i < 4; i++)
+        test_exchange_free(x[i]);
+    world_done(&w);
+}
+END_TEST
+
+/* --- cancelling --- */
+
+START_TEST(cancel_of_what_waits_and_of_what_was_written)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", true);
+    struct test_exchange *b = test_exchange_new(&w, "b", "ECHO b", false);
+    struct test_exchange *c = test_exchange_new(&w, "c", "ECHO c", false);
+    a->x.complete = b->x.complete = c->x.complete = true;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    ck_assert_int_eq(submit(p, c, &fault), 0);
+    /* Nothing was placed yet. */
+    ck_assert_int_eq(exchange_cancel(&b->x), OUTCOME_NONE);
+    ck_assert_int_eq(exchange_cancel(&b->x), OUTCOME_NONE);
+    ck_assert_uint_eq(b->done, 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert_int_eq(b->fault.kind, FAULT_CANCELLED);
+    ck_assert_uint_eq(b->started, 0);
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(a->started, 1);
+    /* Written: it is orphaned, its answer still counted, the neighbour notices nothing. */
+    ck_assert_int_eq(exchange_cancel(&a->x), OUTCOME_UNKNOWN);
+    ck_assert(a->x.orphaned);
+    world_run_for(&w, 10);
+    ck_assert_uint_eq(a->done, 0);
+    conn_say(list_first(&w.conns, struct line_conn, link), "+late\n");
+    world_run(&w, world_done_is, 3);
+    ck_assert(!a->has_fault && a->last_ok);
+    ck_assert(!c->has_fault);
+    ck_assert_str_eq(c->data, "c");
+    ck_assert_uint_eq(w.accepted, 1);
+    world_close(&w, p);
+    test_exchange_free(a);
+    test_exchange_free(b);
+    test_exchange_free(c);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(cancel_from_inside_an_event)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    struct test_exchange *a = test_exchange_new(&w, "a", "ECHO a|ECHO b", true);
+    a->cancel_at_data = true;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert(!a->has_fault && a->x.orphaned);
+    world_close(&w, p);
+    test_exchange_free(a);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(an_orphan_owing_too_much_closes_the_connection)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", false);
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    world_run_for(&w, 30);
+    exchange_cancel(&a->x);
+    char line[4097];
+    memset(line, 'x', sizeof(line));
+    line[0] = '=';
+    line[4095] = '\n';
+    line[4096] = '\0';
+    for (int i = 0; i < 400 && !a->done; i++) {
+        struct line_conn *c = list_first(&w.conns, struct line_conn, link);
+        if (c)
+            conn_say(c, line);
+        world_run_for(&w, 1);
+    }
+    ck_assert_uint_eq(a->done, 1);
+    ck_assert_uint_eq(w.accepted, 1);
+    world_close(&w, p);
+    test_exchange_free(a);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(deadlines)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    e->timeout_ms = 150;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", true);
+    struct test_exchange *b = test_exchange_new(&w, "b", "ECHO b", false);
+    a->x.deadline_ms = b->x.deadline_ms = loop_now_ms(w.loop) + 50;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert_int_eq(b->fault.kind, FAULT_TIMEOUT);
+    world_run_for(&w, 5);
+    ck_assert(a->x.orphaned && a->x.ended_by_deadline);
+    /* The server stays silent: the time limit of the connection ends the orphan. */
+    world_run(&w, world_done_is, 2);
+    ck_assert_int_eq(a->fault.kind, FAULT_TIMEOUT);
+    ck_assert_int_eq(a->fault.outcome, OUTCOME_UNKNOWN);
+    ck_assert_str_eq(a->fault.stage, "command");
+    world_close(&w, p);
+    test_exchange_free(a);
+    test_exchange_free(b);
+    world_done(&w);
+}
+END_TEST
+
+/* --- deaths --- */
+
+static struct test_exchange *run_one(struct world *w, struct pool *p, const char *lines, bool changes)
+{
+    struct fault fault = {0};
+    struct test_exchange *t = test_exchange_new(w, "t", lines, changes);
+    ck_assert_int_eq(submit(p, t, &fault), 0);
+    world_run(w, world_done_is, w->done + 1);
+    return t;
+}
+
+START_TEST(outcomes_when_the_connection_dies)
+{
+    struct world w;
+    world_init(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    /* A change that was wholly written: unknown, never repeated. */
+    struct test_exchange *t = run_one(&w, p, "DROP", true);
+    ck_assert_int_eq(t->fault.kind, FAULT_DISCONNECTED);
+    ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
+    ck_assert_int_eq(t->fault.retry, RETRY_NO);
+    ck_assert_uint_eq(t->started, 1);
+    ck_assert_str_eq(t->fault.protocol, "smtp");
+    test_exchange_free(t);
+    t = run_one(&w, p, "RESET", true);
+    ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
+    ck_assert_uint_eq(t->started, 1);
+    test_exchange_free(t);
+    /* A read: once more, silently; then told. */
+    unsigned before = w.accepted;
+    t = run_one(&w, p, "DROP", false);
+    ck_assert_int_eq(t->fault.kind, FAULT_DISCONNECTED);
+    ck_assert_int_eq(t->fault.outcome, OUTCOME_NONE);
+    ck_assert_uint_eq(t->started, 2);
+    ck_assert_uint_le(w.accepted - before, 2);
+    test_exchange_free(t);
+    struct pool_stats stats;
+    pool_stats(p, &stats);
+    ck_assert_uint_eq(stats.restarted, 1);
+    /* The next call works. */
+    pool_resume(p);
+    t = run_one(&w, p, "DO it", true);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+static int drop_in_body(struct world *w, struct line_conn *c, const char *line)
+{
+    if (strcmp(line, "PUT") != 0 || w->accepted > 1)
+        return 0;
+    conn_close(c);
+    return 1;
+}
+
+START_TEST(a_body_that_was_cut_is_sent_again)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    w.on_line = drop_in_body;
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    struct test_exchange *t = test_exchange_new(&w, "t", "PUT", true);
+    /* Far more than the kernel's buffers take. */
+    size_t len = 32u << 20;
+    char *body = malloc(len);
+    memset(body, 'x', len);
+    for (size_t i = 99; i < len; i += 100)
+        body[i] = '\n';
+    t->body = body;
+    t->body_len = len;
+    ck_assert_int_eq(submit(p, t, &fault), 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert_msg(!t->has_fault, "%s (%u starts, %u connections)", t->fault.text, t->started, w.accepted);
+    ck_assert_uint_eq(t->started, 2);
+    ck_assert_uint_eq(w.commits, 1);
+    ck_assert_uint_eq(w.accepted, 2);
+    /* A body that cannot be had fails its own call, here with the connection. */
+    struct test_exchange *bad = test_exchange_new(&w, "bad", "PUT", true);
+    bad->body_fail = true;
+    ck_assert_int_eq(submit(p, bad, &fault), 0);
+    world_run(&w, world_done_is, 2);
+    ck_assert_int_eq(bad->fault.kind, FAULT_BAD_MESSAGE);
+    ck_assert_int_eq(bad->fault.outcome, OUTCOME_NONE);
+    world_close(&w, p);
+    test_exchange_free(t);
+    test_exchange_free(bad);
+    free(body);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(idle_connections_that_died_are_not_noticed)
+{
+    struct world w;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    static const char *const deaths[] = {"", "!bye\n", "+nobody asked\n", "?garbage\n", "half a li"};
+    for (size_t i = 0; i < ARRAY_LEN(deaths); i++) {
+        struct test_exchange *t = run_one(&w, p, "DO it", true);
+        ck_assert_msg(!t->has_fault, "before death %zu: %s", i, t->fault.text);
+        test_exchange_free(t);
+        struct line_conn *c = list_first(&w.conns, struct line_conn, link);
+        ck_assert_ptr_nonnull(c);
+        /* The next call comes in the same turn, before anything was read. */
+        conn_say(c, deaths[i]);
+        if (!deaths[i][0])
+            conn_close(c);
+        t = run_one(&w, p, "DO again", true);
+        ck_assert_msg(!t->has_fault, "after death %zu: %s", i, t->fault.text);
+        ck_assert_uint_eq(t->started, 1);
+        test_exchange_free(t);
+        ck_assert_uint_eq(w.accepted, i + 2);
+    }
+    ck_assert_uint_eq(w.commits, 2 * ARRAY_LEN(deaths));
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+static int hang_on_noop(struct world *w, struct line_conn *c, const char *line)
+{
+    (void) w;
+    return strcmp(line, "NOOP") == 0 && c->number == 1;
+}
+
+START_TEST(a_silent_connection_proves_itself)
+{
+    struct world w;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    e->idle_probe_ms = 20;
+    e->timeout_ms = 100;
+    struct pool *p = world_pool(&w, e);
+    test_exchange_free(run_one(&w, p, "DO it", true));
+    world_run_for(&w, 40);
+    /* Reads go at once, changes behind a proof. */
+    test_exchange_free(run_one(&w, p, "ECHO x", false));
+    ck_assert_ptr_null(strstr(w.log, "NOOP"));
+    world_run_for(&w, 40);
+    struct test_exchange *t = run_one(&w, p, "DO two", true);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP 1:DO two"));
+    /* Dark: no answer to the proof; another connection does it, and the caller sees nothing. */
+    w.on_line = hang_on_noop;
+    world_run_for(&w, 40);
+    t = run_one(&w, p, "DO three", true);
+    ck_assert_msg(!t->has_fault, "%s", t->fault.text);
+    ck_assert_uint_eq(t->started, 1);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP 2:DO three"));
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+/* --- failures on the way --- */
+
+START_TEST(failures_at_each_step)
+{
+    struct {
+        const char *greeting, *stage;
+        enum fault_kind kind;
+        bool close;
+    } cases[] = {
+        {"", "greeting", FAULT_DISCONNECTED, true},
+        {"", "greeting", FAULT_TIMEOUT, false},
+        {"-go away\n", "greeting", FAULT_REJECTED, false},
+        {"SSH-2.0\n", "greeting", FAULT_PROTOCOL, false},
+    };
+    struct world w;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        world_init(&w);
+        w.greeting = cases[i].greeting;
+        w.close_at_accept = cases[i].close;
+        struct endpoint *e = world_endpoint(&w);
+        e->timeout_ms = 60;
+        struct pool *p = world_pool(&w, e);
+        struct test_exchange *t = run_one(&w, p, "DO it", true);
+        ck_assert_msg(t->fault.kind == cases[i].kind, "case %zu: %d %s", i, t->fault.kind, t->fault.text);
+        ck_assert_str_eq(t->fault.stage, cases[i].stage);
+        ck_assert_int_eq(t->fault.outcome, OUTCOME_NONE);
+        ck_assert_uint_eq(t->started, 0);
+        test_exchange_free(t);
+        /* The server is well again: the next call works at once. */
+        w.greeting = NULL;
+        w.close_at_accept = false;
+        t = run_one(&w, p, "DO it", true);
+        ck_assert_msg(!t->has_fault, "case %zu: %s", i, t->fault.text);
+        test_exchange_free(t);
+        world_close(&w, p);
+        world_done(&w);
+    }
+}
+END_TEST
+
+START_TEST(names_that_do_not_exist)
+{
+    struct world w;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    free(e->host);
+    e->host = strdup("no such host");
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    ck_assert_int_eq(t->fault.kind, FAULT_CONNECT);
+    ck_assert_str_eq(t->fault.stage, "dns");
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(back_off_grows_and_is_shared)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct pool_stats stats;
+    world_init(&w);
+    world_unlisten(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w)), *q = world_pool(&w, world_endpoint(&w));
+    for (int i = 0; i < 4; i++) {
+        struct test_exchange *t = test_exchange_new(&w, "t", "DO it", true);
+        fault_clear(&fault);
+        int r = submit(p, t, &fault);
+        if (r == 0) {
+            world_run(&w, world_done_is, w.done + 1);
+            ck_assert_int_eq(t->fault.kind, FAULT_CONNECT);
+            ck_assert_str_eq(t->fault.stage, "connect");
+        } else {
+            ck_assert_int_eq(fault.kind, FAULT_CONNECT);
+            ck_assert_uint_gt(fault.retry_after_ms, 1000);
+        }
+        test_exchange_free(t);
+    }
+    pool_stats(p, &stats);
+    ck_assert_uint_gt(stats.backoff_until_ms, 0);
+    ck_assert_uint_ge(stats.failed, 3);
+    /* The other pool of that host is held back as well. */
+    pool_stats(q, &stats);
+    ck_assert_uint_gt(stats.backoff_until_ms, 0);
+    world_listen(&w);
+    pool_resume(p);
+    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_close(&w, q);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(the_breaker)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_credential credential;
+    world_init(&w);
+    test_credential_init(&credential, &w, "wrong");
+    struct endpoint *e = world_endpoint(&w);
+    e->engine.wants_login = true;
+    e->credential = credential.source.ops->ref(&credential.source);
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    ck_assert_int_eq(t->fault.kind, FAULT_AUTH);
+    ck_assert_str_eq(t->fault.stage, "auth");
+    test_exchange_free(t);
+    ck_assert_uint_eq(credential.refused, 1);
+    t = test_exchange_new(&w, "t", "DO it", true);
+    for (int i = 0; i < 5; i++) {
+        fault_clear(&fault);
+        ck_assert_int_lt(submit(p, t, &fault), 0);
+        ck_assert_int_eq(fault.kind, FAULT_AUTH);
+    }
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(w.auths, 1);
+    struct pool_stats stats;
+    pool_stats(p, &stats);
+    ck_assert(stats.broken);
+    test_exchange_free(t);
+    /* "Later" is no refusal of the credentials. */
+    credential.password = "later";
+    pool_resume(p);
+    t = run_one(&w, p, "DO it", true);
+    ck_assert_int_eq(t->fault.kind, FAULT_REJECTED);
+    test_exchange_free(t);
+    pool_stats(p, &stats);
+    ck_assert(!stats.broken);
+    credential.password = NULL;
+    t = run_one(&w, p, "DO it", true);
+    ck_assert_int_eq(t->fault.kind, FAULT_STORAGE);
+    test_exchange_free(t);
+    credential.password = "right";
+    pool_resume(p);
+    t = run_one(&w, p, "DO it", true);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    world_close(&w, p);
+    ck_assert_uint_eq(credential.refs, 1);
+    world_done(&w);
+}
+END_TEST
+
+/* --- limits --- */
+
+START_TEST(quotas_are_shared)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct connection_quota *quota = connection_quota_new(1);
+    struct endpoint *e[2];
+    struct pool *p[2];
+    for (int i = 0; i < 2; i++) {
+        e[i] = world_endpoint(&w);
+        e[i]->account_quota = connection_quota_ref(quota);
+        p[i] = world_pool(&w, e[i]);
+    }
+    struct test_exchange *t = run_one(&w, p[0], "DO a", true);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    /* The first pool's idle connection makes room for the second, and so on. */
+    for (int i = 1; i < 6; i++) {
+        t = run_one(&w, p[i % 2], "DO b", true);
+        ck_assert_msg(!t->has_fault, "%s", t->fault.text);
+        test_exchange_free(t);
+    }
+    ck_assert_uint_eq(w.max_open, 1);
+    /* A busy one does not. */
+    struct test_exchange *hang = test_exchange_new(&w, "h", "HANG", false);
+    t = test_exchange_new(&w, "t", "DO c", true);
+    ck_assert_int_eq(submit(p[0], hang, &fault), 0);
+    world_run_for(&w, 30);
+    ck_assert_int_eq(submit(p[1], t, &fault), 0);
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(t->done, 0);
+    conn_say(list_first(&w.conns, struct line_conn, link), "+at last\n");
+    world_run(&w, world_done_is, w.done + 2);
+    ck_assert(!t->has_fault);
+    ck_assert_uint_eq(w.max_open, 1);
+    test_exchange_free(t);
+    test_exchange_free(hang);
+    world_close(&w, p[0]);
+    world_close(&w, p[1]);
+    ck_assert_uint_eq(quota->used, 0);
+    ck_assert(list_is_empty(&quota->waiters));
+    connection_quota_unref(quota);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(lives_end)
+{
+    struct world w;
+    struct pool_stats stats;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->max_uses = 2;
+    e->idle_timeout_ms = 50;
+    struct pool *p = world_pool(&w, e);
+    for (int i = 0; i < 5; i++)
+        test_exchange_free(run_one(&w, p, "DO it", true));
+    ck_assert_uint_eq(w.accepted, 3);
+    world_run_for(&w, 150);
+    ck_assert_uint_eq(w.open, 0);
+    pool_stats(p, &stats);
+    ck_assert_uint_eq(stats.closed, 3);
+    world_close(&w, p);
+
+    e = world_endpoint(&w);
+    e->max_lifetime_ms = 60;
+    e->min_pool_size = 1;
+    p = world_pool(&w, e);
+    unsigned before = w.accepted;
+    world_run_for(&w, 40);
+    ck_assert_uint_eq(w.accepted, before + 1); /* opened without being asked */
+    world_run_for(&w, 100);
+    ck_assert_uint_ge(w.accepted, before + 2);
+    ck_assert_uint_eq(w.open, 1);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(the_rate_is_limited)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_exchange *t[6];
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->rate_limit = 3;
+    e->rate_period_ms = 300;
+    struct pool *p = world_pool(&w, e);
+    uint64_t begin = loop_now_ms(w.loop);
+    for (int i = 0; i < 6; i++) {
+        t[i] = test_exchange_new(&w, "t", "DO it", true);
+        ck_assert_int_eq(submit(p, t[i], &fault), 0);
+    }
+    world_run(&w, world_done_is, 3);
+    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 100);
+    world_run(&w, world_done_is, 6);
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 250);
+    world_close(&w, p);
+    for (int i = 0; i < 6; i++)
+        test_exchange_free(t[i]);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(pause_and_resume)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    test_exchange_free(run_one(&w, p, "DO it", true));
+    pool_pause(p);
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(w.open, 0);
+    struct test_exchange *t = test_exchange_new(&w, "t", "DO it", true);
+    ck_assert_int_lt(submit(p, t, &fault), 0);
+    ck_assert_int_eq(fault.kind, FAULT_UNAVAILABLE);
+    pool_resume(p);
+    ck_assert_int_eq(submit(p, t, &fault), 0);
+    world_run(&w, world_done_is, 2);
+    ck_assert(!t->has_fault);
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+/* --- leases and probes --- */
+
+struct test_lease {
+    struct lease lease;
+    struct world *world;
+    bool ready, gone, noticed;
+    struct fault fault;
+};
+
+static void lease_ready(struct lease *l, struct session *s)
+{
+    struct test_lease *t = container_of(l, struct test_lease, lease);
+    ck_assert_ptr_eq(l->session, s);
+    t->ready = true;
+    t->world->done++;
+}
+
+static void lease_gone(struct lease *l, const struct fault *fault)
+{
+    struct test_lease *t = container_of(l, struct test_lease, lease);
+    ck_assert(!t->gone);
+    t->gone = true;
+    t->fault = *fault;
+    t->world->done++;
+}
+
+static void lease_notice(struct lease *l, const struct engine_event *event)
+{
+    (void) event;
+    container_of(l, struct test_lease, lease)->noticed = true;
+}
+
+static const struct lease_ops test_lease_ops = {lease_ready, lease_gone, lease_notice};
+
+static void lease_init(struct test_lease *t, struct world *w)
+{
+    *t = (struct test_lease){.lease.ops = &test_lease_ops, .world = w};
+}
+
+START_TEST(leases)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_lease a, b, c;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 3;
+    struct pool *p = world_pool(&w, e);
+    lease_init(&a, &w);
+    lease_init(&b, &w);
+    lease_init(&c, &w);
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    b.lease.queue_deadline_ms = loop_now_ms(w.loop) + 50;
+    ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
+    /* Half of three, at least one: the second waits in vain. */
+    world_run(&w, world_done_is, 2);
+    ck_assert(a.ready && b.gone && !b.ready);
+    ck_assert_int_eq(b.fault.kind, FAULT_BUSY);
+    /* Exchanges go in the order submitted, one after the other; notices in between reach the lease. */
+    struct test_exchange *x = test_exchange_new(&w, "x", "ECHO 1|ECHO 2", false);
+    struct test_exchange *y = test_exchange_new(&w, "y", "ECHO 3", false);
+    ck_assert_int_eq(lease_submit(&a.lease, &x->x, &fault), 0);
+    ck_assert_int_eq(lease_submit(&a.lease, &y->x, &fault), 0);
+    world_run(&w, world_done_is, 4);
+    ck_assert(!x->has_fault && !y->has_fault);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:ECHO 1 1:ECHO 2 1:ECHO 3"));
+    conn_say(list_first(&w.conns, struct line_conn, link), "*exists\n");
+    world_run_for(&w, 20);
+    ck_assert(a.noticed);
+    /* The pool's own calls use other connections. */
+    test_exchange_free(run_one(&w, p, "DO it", true));
+    ck_assert_uint_eq(w.accepted, 2);
+    lease_end(&a.lease, true);
+    lease_end(&a.lease, true);
+    world_run(&w, world_done_is, w.done + 1);
+    ck_assert(a.gone && a.fault.kind == FAULT_NONE);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:QUIT"));
+    /* A lease's connection that dies: what it had asked is told, nothing is repeated. */
+    ck_assert_int_eq(pool_lease(p, &c.lease, &fault), 0);
+    world_run(&w, world_done_is, w.done + 1);
+    struct test_exchange *d = test_exchange_new(&w, "d", "DROP", false);
+    struct test_exchange *f = test_exchange_new(&w, "f", "ECHO f", false);
+    ck_assert_int_eq(lease_submit(&c.lease, &d->x, &fault), 0);
+    ck_assert_int_eq(lease_submit(&c.lease, &f->x, &fault), 0);
+    world_run(&w, world_done_is, w.done + 3);
+    ck_assert(c.gone && c.fault.kind == FAULT_DISCONNECTED);
+    ck_assert_int_eq(d->fault.kind, FAULT_DISCONNECTED);
+    ck_assert_uint_eq(d->started, 1);
+    ck_assert(f->has_fault && f->started == 0);
+    ck_assert_int_lt(lease_submit(&c.lease, &f->x, &fault), 0);
+    world_close(&w, p);
+    test_exchange_free(x);
+    test_exchange_free(y);
+    test_exchange_free(d);
+    test_exchange_free(f);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(leases_end_by_themselves)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_lease a, b;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    e->session_idle_ms = 40;
+    struct pool *p = world_pool(&w, e);
+    lease_init(&a, &w);
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    world_run(&w, world_done_is, 2);
+    ck_assert(a.ready && a.gone && a.fault.kind == FAULT_TIMEOUT);
+    /* Cancelled before it had a connection; ended with the pool. */
+    lease_init(&a, &w);
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    lease_end(&a.lease, false);
+    world_run(&w, world_done_is, 3);
+    ck_assert(a.gone && !a.ready && a.fault.kind == FAULT_NONE);
+    lease_init(&b, &w);
+    ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
+    world_run(&w, world_done_is, 4);
+    ck_assert_ptr_null(strstr(w.log, "QUIT"));
+    world_close(&w, p);
+    ck_assert(b.gone && b.fault.kind == FAULT_UNAVAILABLE);
+    ck_assert_ptr_null(strstr(w.log, "QUIT"));
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(a_lease_without_login)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_lease a;
+    struct test_credential credential;
+    world_init(&w);
+    test_credential_init(&credential, &w, "right");
+    struct endpoint *e = world_endpoint(&w);
+    e->engine.wants_login = true;
+    e->credential = credential.source.ops->ref(&credential.source);
+    struct pool *p = world_pool(&w, e);
+    lease_init(&a, &w);
+    a.lease.no_login = true;
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert(a.ready);
+    ck_assert_uint_eq(credential.fetched, 0);
+    lease_end(&a.lease, false);
+    world_run(&w, world_done_is, 2);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+struct probed {
+    struct world *world;
+    struct pool_probe_result result;
+    struct fault fault;
+    bool ok;
+};
+
+static void probed(void *arg, const struct pool_probe_result *result, const struct fault *fault,
+                   const struct session *s)
+{
+    struct probed *pr = arg;
+    pr->result = *result;
+    pr->ok = fault == NULL;
+    ck_assert((s != NULL) == pr->ok);
+    if (fault)
+        pr->fault = *fault;
+    pr->world->done++;
+}
+
+START_TEST(probes)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct probed pr = {.world = &w};
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    world_run(&w, world_done_is, 1);
+    ck_assert(pr.ok);
+    ck_assert_ptr_nonnull(strstr(pr.result.peer, "127.0.0.1:"));
+    /* The pool is full: the idle one proves itself. */
+    pr.ok = false;
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    world_run(&w, world_done_is, 2);
+    ck_assert(pr.ok);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP"));
+    ck_assert_uint_eq(w.accepted, 1);
+    /* And one that died is replaced. */
+    pr.ok = false;
+    conn_reset(list_first(&w.conns, struct line_conn, link));
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    world_run(&w, world_done_is, 3);
+    ck_assert_msg(pr.ok, "%s", pr.fault.text);
+    world_close(&w, p);
+    world_unlisten(&w);
+    p = world_pool(&w, world_endpoint(&w));
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    world_run(&w, world_done_is, 4);
+    ck_assert(!pr.ok && pr.fault.kind == FAULT_CONNECT);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(closing_gives_grace)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", true);
+    struct test_exchange *b = test_exchange_new(&w, "b", "DO b", true);
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    world_run_for(&w, 30);
+    pool_close(p, 1000, NULL, NULL);
+    world_run(&w, world_done_is, 1);
+    ck_assert_int_eq(b->fault.kind, FAULT_UNAVAILABLE);
+    ck_assert_uint_eq(a->done, 0);
+    conn_say(list_first(&w.conns, struct line_conn, link), "+done\n");
+    world_run(&w, world_done_is, 2);
+    ck_assert(!a->has_fault);
+    world_run_for(&w, 20);
+    ck_assert_ptr_nonnull(strstr(w.log, "1:QUIT"));
+    test_exchange_free(a);
+    test_exchange_free(b);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(a_reader_holds_back_only_its_connection)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->timeout_ms = 80;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", false);
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    world_run_for(&w, 20);
+    exchange_pause(&a->x);
+    conn_say(list_first(&w.conns, struct line_conn, link), "=data\n+ok\n");
+    test_exchange_free(run_one(&w, p, "DO other", true));
+    world_run_for(&w, 150); /* longer than `timeout`: it is the reader who is slow */
+    ck_assert_uint_eq(a->n_events, 0);
+    exchange_resume(&a->x);
+    world_run(&w, world_done_is, 2);
+    ck_assert(!a->has_fault);
+    ck_assert_str_eq(a->data, "data");
+    world_close(&w, p);
+    test_exchange_free(a);
+    world_done(&w);
+}
+END_TEST
+
+START_TEST(keys_of_endpoints)
+{
+    struct world w;
+    world_init(&w);
+    struct endpoint *a = world_endpoint(&w), *b = world_endpoint(&w);
+    char *ka = endpoint_key(a), *kb = endpoint_key(b);
+    ck_assert_str_eq(ka, kb);
+    free(kb);
+    b->verify_peer = true;
+    kb = endpoint_key(b);
+    ck_assert_str_ne(ka, kb);
+    free(kb);
+    b->verify_peer = false;
+    b->proxy.password = secret_new("hidden", 6);
+    kb = endpoint_key(b);
+    ck_assert_str_ne(ka, kb);
+    ck_assert_ptr_null(strstr(kb, "hidden"));
+    free(kb);
+    free(ka);
+    endpoint_unref(a);
+    endpoint_unref(b);
+    world_done(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pool");
     TCase *t = tcase_create("pool");
-    tcase_set_timeout(t, 30);
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, one_call_and_a_warm_second);
+    tcase_add_test(t, fair_and_within_limits);
+    tcase_add_test(t, incomplete_exchanges_are_not_pipelined_behind);
+    tcase_add_test(t, queue_limits);
+    tcase_add_test(t, cancel_of_what_waits_and_of_what_was_written);
+    tcase_add_test(t, cancel_from_inside_an_event);
+    tcase_add_test(t, an_orphan_owing_too_much_closes_the_connection);
+    tcase_add_test(t, deadlines);
+    tcase_add_test(t, outcomes_when_the_connection_dies);
+    tcase_add_test(t, a_body_that_was_cut_is_sent_again);
+    tcase_add_test(t, idle_connections_that_died_are_not_noticed);
+    tcase_add_test(t, a_silent_connection_proves_itself);
+    tcase_add_test(t, failures_at_each_step);
+    tcase_add_test(t, names_that_do_not_exist);
+    tcase_add_test(t, back_off_grows_and_is_shared);
+    tcase_add_test(t, the_breaker);
+    tcase_add_test(t, quotas_are_shared);
+    tcase_add_test(t, lives_end);
+    tcase_add_test(t, the_rate_is_limited);
+    tcase_add_test(t, pause_and_resume);
+    tcase_add_test(t, leases);
+    tcase_add_test(t, leases_end_by_themselves);
+    tcase_add_test(t, a_lease_without_login);
+    tcase_add_test(t, probes);
+    tcase_add_test(t, closing_gives_grace);
+    tcase_add_test(t, a_reader_holds_back_only_its_connection);
+    tcase_add_test(t, keys_of_endpoints);
     suite_add_tcase(s, t);
     return unit_run(s);
 }
