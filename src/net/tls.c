@@ -102,13 +102,17 @@ static int set_alpn(SSL *ssl, const char *names)
 static void use_ticket(struct tls_stage *t)
 {
     struct tls_tickets *k = t->tickets;
-    if (!k || k->n == 0)
-        return;
-    /* The newest: it is good for longest. */
-    SSL_SESSION *session = k->items[--k->n];
-    if (SSL_SESSION_is_resumable(session))
-        SSL_set_session(t->ssl, session);
-    SSL_SESSION_free(session);
+    while (k && k->n) {
+        /* The newest: it is good for longest. One of TLS 1.2 stays, since the server gives no other for it. */
+        SSL_SESSION *session = k->items[k->n - 1];
+        bool usable = SSL_SESSION_is_resumable(session) && SSL_set_session(t->ssl, session) == 1;
+        if (!usable || SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
+            SSL_SESSION_free(session);
+            k->n--;
+        }
+        if (usable)
+            return;
+    }
 }
 
 static int stage_init(struct tls_stage *t, struct fault *fault)

@@ -35,7 +35,8 @@ struct tls_cache;
 struct tls_cache *tls_cache_new(void); /* NULL when out of memory */
 void tls_cache_free(struct tls_cache *c);
 
-/* --- tickets of one endpoint: what the server gave for resumption. Each is used once (RFC 8446 appendix C.4). --- */
+/* --- tickets of one endpoint: what the server gave for resumption. Those of TLS 1.3 are used once (RFC 8446 appendix
+ * C.4). --- */
 #define TLS_TICKETS_MAX 4
 struct tls_tickets {
     struct ssl_session_st *items[TLS_TICKETS_MAX]; /* oldest first */

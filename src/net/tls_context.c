@@ -146,7 +146,7 @@ static int load_trust(struct tls_cache *c, SSL_CTX *ctx, const struct tls_config
     return 0;
 }
 
-/* Keeps what the server gives for resumption; only of sessions whose peer passed verification. */
+/* Keeps what the server gives for resumption. Who resumes is verified again (tls_verify_peer). */
 static int new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_stage *t = tls_stage_of(ssl);

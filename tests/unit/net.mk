@@ -1,15 +1,18 @@
 # unit tests of net
 if HAVE_CHECK
-NET_TEST_INC = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+NET_TEST_INC = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS) $(OPENSSL_CFLAGS)
 NET_WORLD = tests/unit/net_world.c tests/unit/net_world.h tests/unit/line_engine.c tests/unit/line_engine.h \
-	tests/unit/unit.h
+	tests/unit/tls_peer.c tests/unit/tls_peer.h tests/unit/unit.h
 
-check_PROGRAMS += tests/unit/test_loop tests/unit/test_pool
-TESTS += tests/unit/test_loop tests/unit/test_pool
+check_PROGRAMS += tests/unit/test_loop tests/unit/test_pool tests/unit/test_tls
+TESTS += tests/unit/test_loop tests/unit/test_pool tests/unit/test_tls
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c tests/unit/unit.h
 tests_unit_test_loop_CPPFLAGS = $(NET_TEST_INC)
 tests_unit_test_loop_LDADD = $(NET_LIBS) $(CHECK_LIBS)
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(NET_WORLD)
 tests_unit_test_pool_CPPFLAGS = $(NET_TEST_INC)
 tests_unit_test_pool_LDADD = $(NET_LIBS) $(CHECK_LIBS)
+tests_unit_test_tls_SOURCES = tests/unit/test_tls.c tests/unit/tls_peer.c tests/unit/tls_peer.h tests/unit/unit.h
+tests_unit_test_tls_CPPFLAGS = $(NET_TEST_INC)
+tests_unit_test_tls_LDADD = $(NET_LIBS) $(CHECK_LIBS)
 endif
