@@ -347,7 +347,9 @@ void tls_error_text(char *out, size_t size)
 {
     unsigned long e = ERR_get_error();
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
-    if (reason)
+    if (e && ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_WRONG_VERSION_NUMBER)
+        snprintf(out, size, "what the server says is not TLS");
+    else if (reason)
         snprintf(out, size, "%s", reason);
     else if (e)
         ERR_error_string_n(e, out, size);

@@ -15,9 +15,27 @@
 
 static void handle_lines(struct line_conn *c);
 
+static void send_all(struct line_conn *c, const void *data, size_t len)
+{
+    (void) !send(c->fd, data, len, MSG_NOSIGNAL);
+}
+
+static void flush_tls(struct line_conn *c)
+{
+    char out[16384];
+    size_t n;
+    while (c->tls.ssl && (n = tls_peer_take(&c->tls, out, sizeof(out))) > 0)
+        send_all(c, out, n);
+}
+
 void conn_say(struct line_conn *c, const char *text)
 {
-    (void) !send(c->fd, text, strlen(text), MSG_NOSIGNAL);
+    if (c->tls.ssl) {
+        SSL_write(c->tls.ssl, text, (int) strlen(text));
+        flush_tls(c);
+    } else {
+        send_all(c, text, strlen(text));
+    }
     if (c->hung) {
         c->hung = false;
         handle_lines(c);
@@ -35,6 +53,8 @@ void conn_close(struct line_conn *c)
         return;
     loop_io_done(&c->io);
     close(c->fd);
+    if (c->tls.ssl)
+        tls_peer_done(&c->tls);
     c->fd = -1;
     c->world->open--;
     list_remove(&c->link);
@@ -52,6 +72,12 @@ static void usual(struct world *w, struct line_conn *c, const char *line)
     if (strncmp(line, "AUTH ", 5) == 0) {
         w->auths++;
         conn_say(c, strcmp(line + 5, "right") == 0 ? "+ok\n" : strcmp(line + 5, "later") == 0 ? "~later\n" : "-no\n");
+    } else if (strcmp(line, "TLS") == 0) {
+        conn_say(c, w->no_tls ? "-no\n" : "+go\n");
+        if (w->behind_go)
+            conn_say(c, w->behind_go);
+        if (!w->no_tls)
+            tls_peer_init(&c->tls, w->tls);
     } else if (strcmp(line, "QUIT") == 0) {
         conn_say(c, "+bye\n");
         conn_close(c);
@@ -107,21 +133,76 @@ static void handle_lines(struct line_conn *c)
     }
 }
 
+static void greet(struct line_conn *c)
+{
+    struct world *w = c->world;
+    if (w->implicit_tls && !c->tls.ssl)
+        tls_peer_init(&c->tls, w->tls);
+    else
+        conn_say(c, w->greeting ? w->greeting : "+hi\n");
+}
+
+/* Bytes in clear for the line protocol. */
+static void take_plain(struct line_conn *c, const char *bytes, size_t len)
+{
+    if (c->in_len + len > sizeof(c->in))
+        c->in_len = 0; /* a long body line */
+    memcpy(c->in + c->in_len, bytes, len);
+    c->in_len += len;
+    handle_lines(c);
+}
+
+static void take_tls(struct line_conn *c, const char *bytes, size_t len)
+{
+    char plain[16384];
+    bool was_done = SSL_is_init_finished(c->tls.ssl);
+    int n;
+    tls_peer_feed(&c->tls, bytes, len);
+    bool done = tls_peer_shake(&c->tls);
+    flush_tls(c);
+    if (done && !was_done && c->world->implicit_tls)
+        greet(c);
+    while (c->fd >= 0 && done && (n = SSL_read(c->tls.ssl, plain, sizeof(plain))) > 0)
+        take_plain(c, plain, (size_t) n);
+}
+
+/* The proxy that is played in front of the server. */
+static void take_play(struct line_conn *c, const char *bytes, size_t len)
+{
+    struct world *w = c->world;
+    const struct proxy_play *step = &w->play[c->proxy_step];
+    ck_assert_uint_lt(c->in_len + len, sizeof(c->in) - 1);
+    memcpy(c->in + c->in_len, bytes, len);
+    c->in_len += len;
+    c->in[c->in_len] = '\0';
+    if (step->need ? c->in_len < step->need : !strstr(c->in, "\r\n\r\n"))
+        return;
+    size_t n = MIN(c->in_len, sizeof(w->played) - w->n_played);
+    memcpy(w->played + w->n_played, c->in, n);
+    w->n_played += n;
+    c->in_len = 0;
+    c->proxy_step++;
+    send_all(c, step->reply, step->reply_len);
+    if (c->proxy_step == w->n_play)
+        greet(c);
+}
+
 static void conn_ready(void *arg, unsigned what)
 {
     struct line_conn *c = arg;
+    static char bytes[65536];
     (void) what;
-    if (c->in_len == sizeof(c->in))
-        c->in_len = 0; /* a long body line */
-    ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
+    ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
     if (n < 0 && errno == EAGAIN)
         return;
-    if (n <= 0) {
+    if (n <= 0)
         conn_close(c);
-        return;
-    }
-    c->in_len += (size_t) n;
-    handle_lines(c);
+    else if (c->proxy_step < c->world->n_play)
+        take_play(c, bytes, (size_t) n);
+    else if (c->tls.ssl)
+        take_tls(c, bytes, (size_t) n);
+    else
+        take_plain(c, bytes, (size_t) n);
 }
 
 static void accept_ready(void *arg, unsigned what)
@@ -147,7 +228,8 @@ static void accept_ready(void *arg, unsigned what)
         w->max_open = w->open;
     ck_assert_int_eq(loop_io_init(&c->io, w->loop, fd, conn_ready, c), 0);
     ck_assert_int_eq(loop_io_want(&c->io, LOOP_READ), 0);
-    conn_say(c, w->greeting ? w->greeting : "+hi\n");
+    if (w->n_play == 0)
+        greet(c);
 }
 
 void world_listen(struct world *w)

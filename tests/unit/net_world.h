@@ -6,6 +6,7 @@
 
 #include "line_engine.h"
 #include "pool.h"
+#include "tls_peer.h"
 #include "unit.h"
 
 struct line_conn {
@@ -17,6 +18,15 @@ struct line_conn {
     char in[65536];
     size_t in_len;
     bool in_body, hung;
+    struct tls_peer tls; /* ssl NULL: in clear */
+    unsigned proxy_step;
+};
+
+/* What a proxy that is played waits for, and answers. */
+struct proxy_play {
+    size_t need; /* bytes; 0: until an empty line */
+    const char *reply;
+    size_t reply_len;
 };
 
 struct world {
@@ -38,6 +48,13 @@ struct world {
     const char *greeting; /* NULL: "+hi\n"; "": none */
     bool close_at_accept;
     char log[8192]; /* every line of requests, "N:line " */
+    SSL_CTX *tls;                  /* for implicit_tls and the line "TLS" */
+    bool implicit_tls, no_tls;     /* no_tls: refuses to begin it */
+    const char *behind_go;         /* said in clear behind the agreement to TLS */
+    const struct proxy_play *play; /* before the greeting */
+    unsigned n_play;
+    char played[512]; /* what the proxy got to see */
+    size_t n_played;
     /* 1: handled; 0: as usual. */
     int (*on_line)(struct world *w, struct line_conn *c, const char *line);
 
