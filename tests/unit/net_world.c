@@ -124,13 +124,19 @@ static void handle_line(struct line_conn *c, const char *line)
 static void handle_lines(struct line_conn *c)
 {
     char *end, line[256];
-    while (c->fd >= 0 && !c->hung && (end = memchr(c->in, '\n', c->in_len))) {
-        size_t used = (size_t) (end + 1 - c->in);
-        snprintf(line, sizeof(line), "%.*s", (int) used - 1, c->in);
-        memmove(c->in, end + 1, c->in_len - used);
-        c->in_len -= used;
+    size_t used = 0;
+    if (c->handling)
+        return;
+    c->handling = true;
+    while (c->fd >= 0 && !c->hung && (end = memchr(c->in + used, '\n', c->in_len - used))) {
+        size_t len = (size_t) (end - c->in) - used;
+        snprintf(line, sizeof(line), "%.*s", (int) len, c->in + used);
+        used += len + 1;
         handle_line(c, line);
     }
+    memmove(c->in, c->in + used, c->in_len - used);
+    c->in_len -= used;
+    c->handling = false;
 }
 
 static void greet(struct line_conn *c)
@@ -292,7 +298,7 @@ void world_run(struct world *w, bool (*until)(struct world *w), int want)
 {
     w->until = until;
     w->want = want;
-    w->give_up_ms = loop_now_ms(w->loop) + 5000;
+    w->give_up_ms = loop_now_ms(w->loop) + 20000;
     loop_timer_clear(&w->tick);
     loop_timer_set(&w->tick, 1);
     ck_assert_int_eq(loop_run(w->loop), 0);
@@ -489,6 +495,15 @@ void test_exchange_free(struct test_exchange *t)
     for (unsigned i = 0; i < t->n_requests; i++)
         free((char *) t->requests[i].line);
     free(t);
+}
+
+struct test_exchange *world_call(struct world *w, struct pool *p, const char *lines, bool changes)
+{
+    struct fault fault = {0};
+    struct test_exchange *t = test_exchange_new(w, "t", lines, changes);
+    ck_assert_int_eq(pool_submit(p, &t->x, &fault), 0);
+    world_run(w, world_done_is, w->done + 1);
+    return t;
 }
 
 /* --- credentials --- */

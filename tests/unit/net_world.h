@@ -17,7 +17,7 @@ struct line_conn {
     unsigned number; /* 1 for the first */
     char in[65536];
     size_t in_len;
-    bool in_body, hung;
+    bool in_body, hung, handling;
     struct tls_peer tls; /* ssl NULL: in clear */
     unsigned proxy_step;
 };
@@ -69,7 +69,7 @@ struct world {
 void world_init(struct world *w);
 /* Checks that no descriptor and no engine was left behind. */
 void world_done(struct world *w);
-/* Runs until `until` says so or five seconds are over; fails the test in the latter case. */
+/* Runs until `until` says so or twenty seconds are over; fails the test in the latter case. */
 void world_run(struct world *w, bool (*until)(struct world *w), int want);
 void world_run_for(struct world *w, unsigned ms);
 bool world_done_is(struct world *w); /* w->done == w->want */
@@ -102,6 +102,8 @@ struct test_exchange {
 };
 /* `lines`: separated by '|'. changes: every line but the first letter lower-case. */
 struct test_exchange *test_exchange_new(struct world *w, const char *name, const char *lines, bool changes);
+/* One exchange from submission to end. */
+struct test_exchange *world_call(struct world *w, struct pool *p, const char *lines, bool changes);
 void test_exchange_free(struct test_exchange *t);
 
 /* A source of one password. */

@@ -269,35 +269,26 @@ END_TEST
 
 /* --- deaths --- */
 
-static struct test_exchange *run_one(struct world *w, struct pool *p, const char *lines, bool changes)
-{
-    struct fault fault = {0};
-    struct test_exchange *t = test_exchange_new(w, "t", lines, changes);
-    ck_assert_int_eq(submit(p, t, &fault), 0);
-    world_run(w, world_done_is, w->done + 1);
-    return t;
-}
-
 START_TEST(outcomes_when_the_connection_dies)
 {
     struct world w;
     world_init(&w);
     struct pool *p = world_pool(&w, world_endpoint(&w));
     /* A change that was wholly written: unknown, never repeated. */
-    struct test_exchange *t = run_one(&w, p, "DROP", true);
+    struct test_exchange *t = world_call(&w, p, "DROP", true);
     ck_assert_int_eq(t->fault.kind, FAULT_DISCONNECTED);
     ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
     ck_assert_int_eq(t->fault.retry, RETRY_NO);
     ck_assert_uint_eq(t->started, 1);
     ck_assert_str_eq(t->fault.protocol, "smtp");
     test_exchange_free(t);
-    t = run_one(&w, p, "RESET", true);
+    t = world_call(&w, p, "RESET", true);
     ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
     ck_assert_uint_eq(t->started, 1);
     test_exchange_free(t);
     /* A read: once more, silently; then told. */
     unsigned before = w.accepted;
-    t = run_one(&w, p, "DROP", false);
+    t = world_call(&w, p, "DROP", false);
     ck_assert_int_eq(t->fault.kind, FAULT_DISCONNECTED);
     ck_assert_int_eq(t->fault.outcome, OUTCOME_NONE);
     ck_assert_uint_eq(t->started, 2);
@@ -308,7 +299,7 @@ START_TEST(outcomes_when_the_connection_dies)
     ck_assert_uint_eq(stats.restarted, 1);
     /* The next call works. */
     pool_resume(p);
-    t = run_one(&w, p, "DO it", true);
+    t = world_call(&w, p, "DO it", true);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
     world_close(&w, p);
@@ -333,7 +324,7 @@ START_TEST(a_body_that_was_cut_is_sent_again)
     struct pool *p = world_pool(&w, world_endpoint(&w));
     struct test_exchange *t = test_exchange_new(&w, "t", "PUT", true);
     /* Far more than the kernel's buffers take. */
-    size_t len = 32u << 20;
+    size_t len = 16u << 20;
     char *body = malloc(len);
     memset(body, 'x', len);
     for (size_t i = 99; i < len; i += 100)
@@ -370,7 +361,7 @@ START_TEST(idle_connections_that_died_are_not_noticed)
     struct pool *p = world_pool(&w, e);
     static const char *const deaths[] = {"", "!bye\n", "+nobody asked\n", "?garbage\n", "half a li"};
     for (size_t i = 0; i < ARRAY_LEN(deaths); i++) {
-        struct test_exchange *t = run_one(&w, p, "DO it", true);
+        struct test_exchange *t = world_call(&w, p, "DO it", true);
         ck_assert_msg(!t->has_fault, "before death %zu: %s", i, t->fault.text);
         test_exchange_free(t);
         struct line_conn *c = list_first(&w.conns, struct line_conn, link);
@@ -379,7 +370,7 @@ START_TEST(idle_connections_that_died_are_not_noticed)
         conn_say(c, deaths[i]);
         if (!deaths[i][0])
             conn_close(c);
-        t = run_one(&w, p, "DO again", true);
+        t = world_call(&w, p, "DO again", true);
         ck_assert_msg(!t->has_fault, "after death %zu: %s", i, t->fault.text);
         ck_assert_uint_eq(t->started, 1);
         test_exchange_free(t);
@@ -406,20 +397,20 @@ START_TEST(a_silent_connection_proves_itself)
     e->idle_probe_ms = 20;
     e->timeout_ms = 100;
     struct pool *p = world_pool(&w, e);
-    test_exchange_free(run_one(&w, p, "DO it", true));
+    test_exchange_free(world_call(&w, p, "DO it", true));
     world_run_for(&w, 40);
     /* Reads go at once, changes behind a proof. */
-    test_exchange_free(run_one(&w, p, "ECHO x", false));
+    test_exchange_free(world_call(&w, p, "ECHO x", false));
     ck_assert_ptr_null(strstr(w.log, "NOOP"));
     world_run_for(&w, 40);
-    struct test_exchange *t = run_one(&w, p, "DO two", true);
+    struct test_exchange *t = world_call(&w, p, "DO two", true);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
     ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP 1:DO two"));
     /* Dark: no answer to the proof; another connection does it, and the caller sees nothing. */
     w.on_line = hang_on_noop;
     world_run_for(&w, 40);
-    t = run_one(&w, p, "DO three", true);
+    t = world_call(&w, p, "DO three", true);
     ck_assert_msg(!t->has_fault, "%s", t->fault.text);
     ck_assert_uint_eq(t->started, 1);
     ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP 2:DO three"));
@@ -451,7 +442,7 @@ START_TEST(failures_at_each_step)
         struct endpoint *e = world_endpoint(&w);
         e->timeout_ms = 60;
         struct pool *p = world_pool(&w, e);
-        struct test_exchange *t = run_one(&w, p, "DO it", true);
+        struct test_exchange *t = world_call(&w, p, "DO it", true);
         ck_assert_msg(t->fault.kind == cases[i].kind, "case %zu: %d %s", i, t->fault.kind, t->fault.text);
         ck_assert_str_eq(t->fault.stage, cases[i].stage);
         ck_assert_int_eq(t->fault.outcome, OUTCOME_NONE);
@@ -460,7 +451,7 @@ START_TEST(failures_at_each_step)
         /* The server is well again: the next call works at once. */
         w.greeting = NULL;
         w.close_at_accept = false;
-        t = run_one(&w, p, "DO it", true);
+        t = world_call(&w, p, "DO it", true);
         ck_assert_msg(!t->has_fault, "case %zu: %s", i, t->fault.text);
         test_exchange_free(t);
         world_close(&w, p);
@@ -477,7 +468,7 @@ START_TEST(names_that_do_not_exist)
     free(e->host);
     e->host = strdup("no such host");
     struct pool *p = world_pool(&w, e);
-    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    struct test_exchange *t = world_call(&w, p, "DO it", true);
     ck_assert_int_eq(t->fault.kind, FAULT_CONNECT);
     ck_assert_str_eq(t->fault.stage, "dns");
     test_exchange_free(t);
@@ -516,7 +507,7 @@ START_TEST(back_off_grows_and_is_shared)
     ck_assert_uint_gt(stats.backoff_until_ms, 0);
     world_listen(&w);
     pool_resume(p);
-    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    struct test_exchange *t = world_call(&w, p, "DO it", true);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
     world_close(&w, p);
@@ -536,7 +527,7 @@ START_TEST(the_breaker)
     e->engine.wants_login = true;
     e->credential = credential.source.ops->ref(&credential.source);
     struct pool *p = world_pool(&w, e);
-    struct test_exchange *t = run_one(&w, p, "DO it", true);
+    struct test_exchange *t = world_call(&w, p, "DO it", true);
     ck_assert_int_eq(t->fault.kind, FAULT_AUTH);
     ck_assert_str_eq(t->fault.stage, "auth");
     test_exchange_free(t);
@@ -556,18 +547,18 @@ START_TEST(the_breaker)
     /* "Later" is no refusal of the credentials. */
     credential.password = "later";
     pool_resume(p);
-    t = run_one(&w, p, "DO it", true);
+    t = world_call(&w, p, "DO it", true);
     ck_assert_int_eq(t->fault.kind, FAULT_REJECTED);
     test_exchange_free(t);
     pool_stats(p, &stats);
     ck_assert(!stats.broken);
     credential.password = NULL;
-    t = run_one(&w, p, "DO it", true);
+    t = world_call(&w, p, "DO it", true);
     ck_assert_int_eq(t->fault.kind, FAULT_STORAGE);
     test_exchange_free(t);
     credential.password = "right";
     pool_resume(p);
-    t = run_one(&w, p, "DO it", true);
+    t = world_call(&w, p, "DO it", true);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
     world_close(&w, p);
@@ -591,12 +582,12 @@ START_TEST(quotas_are_shared)
         e[i]->account_quota = connection_quota_ref(quota);
         p[i] = world_pool(&w, e[i]);
     }
-    struct test_exchange *t = run_one(&w, p[0], "DO a", true);
+    struct test_exchange *t = world_call(&w, p[0], "DO a", true);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
     /* The first pool's idle connection makes room for the second, and so on. */
     for (int i = 1; i < 6; i++) {
-        t = run_one(&w, p[i % 2], "DO b", true);
+        t = world_call(&w, p[i % 2], "DO b", true);
         ck_assert_msg(!t->has_fault, "%s", t->fault.text);
         test_exchange_free(t);
     }
@@ -634,7 +625,7 @@ START_TEST(lives_end)
     e->idle_timeout_ms = 50;
     struct pool *p = world_pool(&w, e);
     for (int i = 0; i < 5; i++)
-        test_exchange_free(run_one(&w, p, "DO it", true));
+        test_exchange_free(world_call(&w, p, "DO it", true));
     ck_assert_uint_eq(w.accepted, 3);
     world_run_for(&w, 150);
     ck_assert_uint_eq(w.open, 0);
@@ -689,7 +680,7 @@ START_TEST(pause_and_resume)
     struct fault fault = {0};
     world_init(&w);
     struct pool *p = world_pool(&w, world_endpoint(&w));
-    test_exchange_free(run_one(&w, p, "DO it", true));
+    test_exchange_free(world_call(&w, p, "DO it", true));
     pool_pause(p);
     world_run_for(&w, 30);
     ck_assert_uint_eq(w.open, 0);
@@ -701,217 +692,6 @@ START_TEST(pause_and_resume)
     world_run(&w, world_done_is, 2);
     ck_assert(!t->has_fault);
     test_exchange_free(t);
-    world_close(&w, p);
-    world_done(&w);
-}
-END_TEST
-
-/* --- leases and probes --- */
-
-struct test_lease {
-    struct lease lease;
-    struct world *world;
-    bool ready, gone, noticed;
-    struct fault fault;
-};
-
-static void lease_ready(struct lease *l, struct session *s)
-{
-    struct test_lease *t = container_of(l, struct test_lease, lease);
-    ck_assert_ptr_eq(l->session, s);
-    t->ready = true;
-    t->world->done++;
-}
-
-static void lease_gone(struct lease *l, const struct fault *fault)
-{
-    struct test_lease *t = container_of(l, struct test_lease, lease);
-    ck_assert(!t->gone);
-    t->gone = true;
-    t->fault = *fault;
-    t->world->done++;
-}
-
-static void lease_notice(struct lease *l, const struct engine_event *event)
-{
-    (void) event;
-    container_of(l, struct test_lease, lease)->noticed = true;
-}
-
-static const struct lease_ops test_lease_ops = {lease_ready, lease_gone, lease_notice};
-
-static void lease_init(struct test_lease *t, struct world *w)
-{
-    *t = (struct test_lease){.lease.ops = &test_lease_ops, .world = w};
-}
-
-START_TEST(leases)
-{
-    struct world w;
-    struct fault fault = {0};
-    struct test_lease a, b, c;
-    world_init(&w);
-    struct endpoint *e = world_endpoint(&w);
-    e->pool_size = 3;
-    struct pool *p = world_pool(&w, e);
-    lease_init(&a, &w);
-    lease_init(&b, &w);
-    lease_init(&c, &w);
-    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
-    b.lease.queue_deadline_ms = loop_now_ms(w.loop) + 50;
-    ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
-    /* Half of three, at least one: the second waits in vain. */
-    world_run(&w, world_done_is, 2);
-    ck_assert(a.ready && b.gone && !b.ready);
-    ck_assert_int_eq(b.fault.kind, FAULT_BUSY);
-    /* Exchanges go in the order submitted, one after the other; notices in between reach the lease. */
-    struct test_exchange *x = test_exchange_new(&w, "x", "ECHO 1|ECHO 2", false);
-    struct test_exchange *y = test_exchange_new(&w, "y", "ECHO 3", false);
-    ck_assert_int_eq(lease_submit(&a.lease, &x->x, &fault), 0);
-    ck_assert_int_eq(lease_submit(&a.lease, &y->x, &fault), 0);
-    world_run(&w, world_done_is, 4);
-    ck_assert(!x->has_fault && !y->has_fault);
-    ck_assert_ptr_nonnull(strstr(w.log, "1:ECHO 1 1:ECHO 2 1:ECHO 3"));
-    conn_say(list_first(&w.conns, struct line_conn, link), "*exists\n");
-    world_run_for(&w, 20);
-    ck_assert(a.noticed);
-    /* The pool's own calls use other connections. */
-    test_exchange_free(run_one(&w, p, "DO it", true));
-    ck_assert_uint_eq(w.accepted, 2);
-    lease_end(&a.lease, true);
-    lease_end(&a.lease, true);
-    world_run(&w, world_done_is, w.done + 1);
-    ck_assert(a.gone && a.fault.kind == FAULT_NONE);
-    ck_assert_ptr_nonnull(strstr(w.log, "1:QUIT"));
-    /* A lease's connection that dies: what it had asked is told, nothing is repeated. */
-    ck_assert_int_eq(pool_lease(p, &c.lease, &fault), 0);
-    world_run(&w, world_done_is, w.done + 1);
-    struct test_exchange *d = test_exchange_new(&w, "d", "DROP", false);
-    struct test_exchange *f = test_exchange_new(&w, "f", "ECHO f", false);
-    ck_assert_int_eq(lease_submit(&c.lease, &d->x, &fault), 0);
-    ck_assert_int_eq(lease_submit(&c.lease, &f->x, &fault), 0);
-    world_run(&w, world_done_is, w.done + 3);
-    ck_assert(c.gone && c.fault.kind == FAULT_DISCONNECTED);
-    ck_assert_int_eq(d->fault.kind, FAULT_DISCONNECTED);
-    ck_assert_uint_eq(d->started, 1);
-    ck_assert(f->has_fault && f->started == 0);
-    ck_assert_int_lt(lease_submit(&c.lease, &f->x, &fault), 0);
-    world_close(&w, p);
-    test_exchange_free(x);
-    test_exchange_free(y);
-    test_exchange_free(d);
-    test_exchange_free(f);
-    world_done(&w);
-}
-END_TEST
-
-START_TEST(leases_end_by_themselves)
-{
-    struct world w;
-    struct fault fault = {0};
-    struct test_lease a, b;
-    world_init(&w);
-    struct endpoint *e = world_endpoint(&w);
-    e->pool_size = 1;
-    e->session_idle_ms = 40;
-    struct pool *p = world_pool(&w, e);
-    lease_init(&a, &w);
-    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
-    world_run(&w, world_done_is, 2);
-    ck_assert(a.ready && a.gone && a.fault.kind == FAULT_TIMEOUT);
-    /* Cancelled before it had a connection; ended with the pool. */
-    lease_init(&a, &w);
-    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
-    lease_end(&a.lease, false);
-    world_run(&w, world_done_is, 3);
-    ck_assert(a.gone && !a.ready && a.fault.kind == FAULT_NONE);
-    lease_init(&b, &w);
-    ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
-    world_run(&w, world_done_is, 4);
-    ck_assert_ptr_null(strstr(w.log, "QUIT"));
-    world_close(&w, p);
-    ck_assert(b.gone && b.fault.kind == FAULT_UNAVAILABLE);
-    ck_assert_ptr_null(strstr(w.log, "QUIT"));
-    world_done(&w);
-}
-END_TEST
-
-START_TEST(a_lease_without_login)
-{
-    struct world w;
-    struct fault fault = {0};
-    struct test_lease a;
-    struct test_credential credential;
-    world_init(&w);
-    test_credential_init(&credential, &w, "right");
-    struct endpoint *e = world_endpoint(&w);
-    e->engine.wants_login = true;
-    e->credential = credential.source.ops->ref(&credential.source);
-    struct pool *p = world_pool(&w, e);
-    lease_init(&a, &w);
-    a.lease.no_login = true;
-    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
-    world_run(&w, world_done_is, 1);
-    ck_assert(a.ready);
-    ck_assert_uint_eq(credential.fetched, 0);
-    lease_end(&a.lease, false);
-    world_run(&w, world_done_is, 2);
-    world_close(&w, p);
-    world_done(&w);
-}
-END_TEST
-
-struct probed {
-    struct world *world;
-    struct pool_probe_result result;
-    struct fault fault;
-    bool ok;
-};
-
-static void probed(void *arg, const struct pool_probe_result *result, const struct fault *fault,
-                   const struct session *s)
-{
-    struct probed *pr = arg;
-    pr->result = *result;
-    pr->ok = fault == NULL;
-    ck_assert((s != NULL) == pr->ok);
-    if (fault)
-        pr->fault = *fault;
-    pr->world->done++;
-}
-
-START_TEST(probes)
-{
-    struct world w;
-    struct fault fault = {0};
-    world_init(&w);
-    struct endpoint *e = world_endpoint(&w);
-    e->pool_size = 1;
-    struct pool *p = world_pool(&w, e);
-    struct probed pr = {.world = &w};
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
-    world_run(&w, world_done_is, 1);
-    ck_assert(pr.ok);
-    ck_assert_ptr_nonnull(strstr(pr.result.peer, "127.0.0.1:"));
-    /* The pool is full: the idle one proves itself. */
-    pr.ok = false;
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
-    world_run(&w, world_done_is, 2);
-    ck_assert(pr.ok);
-    ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP"));
-    ck_assert_uint_eq(w.accepted, 1);
-    /* And one that died is replaced. */
-    pr.ok = false;
-    conn_reset(list_first(&w.conns, struct line_conn, link));
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
-    world_run(&w, world_done_is, 3);
-    ck_assert_msg(pr.ok, "%s", pr.fault.text);
-    world_close(&w, p);
-    world_unlisten(&w);
-    p = world_pool(&w, world_endpoint(&w));
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
-    world_run(&w, world_done_is, 4);
-    ck_assert(!pr.ok && pr.fault.kind == FAULT_CONNECT);
     world_close(&w, p);
     world_done(&w);
 }
@@ -958,7 +738,7 @@ START_TEST(a_reader_holds_back_only_its_connection)
     world_run_for(&w, 20);
     exchange_pause(&a->x);
     conn_say(list_first(&w.conns, struct line_conn, link), "=data\n+ok\n");
-    test_exchange_free(run_one(&w, p, "DO other", true));
+    test_exchange_free(world_call(&w, p, "DO other", true));
     world_run_for(&w, 150); /* longer than `timeout`: it is the reader who is slow */
     ck_assert_uint_eq(a->n_events, 0);
     exchange_resume(&a->x);
@@ -1021,10 +801,6 @@ int main(void)
     tcase_add_test(t, lives_end);
     tcase_add_test(t, the_rate_is_limited);
     tcase_add_test(t, pause_and_resume);
-    tcase_add_test(t, leases);
-    tcase_add_test(t, leases_end_by_themselves);
-    tcase_add_test(t, a_lease_without_login);
-    tcase_add_test(t, probes);
     tcase_add_test(t, closing_gives_grace);
     tcase_add_test(t, a_reader_holds_back_only_its_connection);
     tcase_add_test(t, keys_of_endpoints);

@@ -53,18 +53,9 @@ static struct endpoint *tls_endpoint(struct world *w, bool implicit)
     return e;
 }
 
-static struct test_exchange *run_one(struct world *w, struct pool *p, const char *lines, bool changes)
-{
-    struct fault fault = {0};
-    struct test_exchange *t = test_exchange_new(w, "t", lines, changes);
-    ck_assert_int_eq(pool_submit(p, &t->x, &fault), 0);
-    world_run(w, world_done_is, w->done + 1);
-    return t;
-}
-
 static void expect_ok(struct world *w, struct pool *p)
 {
-    struct test_exchange *t = run_one(w, p, "ECHO through|DO it", true);
+    struct test_exchange *t = world_call(w, p, "ECHO through|DO it", true);
     ck_assert_msg(!t->has_fault, "%s: %s", t->fault.stage, t->fault.text);
     ck_assert_str_eq(t->data, "through");
     test_exchange_free(t);
@@ -72,7 +63,7 @@ static void expect_ok(struct world *w, struct pool *p)
 
 static void expect_fault(struct world *w, struct pool *p, enum fault_kind kind, const char *stage, const char *words)
 {
-    struct test_exchange *t = run_one(w, p, "DO it", true);
+    struct test_exchange *t = world_call(w, p, "DO it", true);
     ck_assert(t->has_fault);
     ck_assert_msg(t->fault.kind == kind, "%s %s: %s", fault_kind_name(t->fault.kind), t->fault.stage, t->fault.text);
     ck_assert_str_eq(t->fault.stage, stage);
@@ -184,7 +175,7 @@ START_TEST(outcomes_through_tls)
     struct pool *p = world_pool(&w, tls_endpoint(&w, true));
     w.on_line = drop_in_body;
     struct test_exchange *t = test_exchange_new(&w, "t", "PUT", true);
-    size_t len = 24u << 20;
+    size_t len = 16u << 20;
     char *body = malloc(len);
     memset(body, 'x', len);
     for (size_t i = 99; i < len; i += 100)
@@ -198,7 +189,7 @@ START_TEST(outcomes_through_tls)
     ck_assert_uint_eq(w.commits, 1);
     test_exchange_free(t);
     free(body);
-    t = run_one(&w, p, "DROP", true);
+    t = world_call(&w, p, "DROP", true);
     ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
     ck_assert_uint_eq(t->started, 1);
     test_exchange_free(t);
