@@ -16,6 +16,7 @@
 struct foreign_table;
 struct listener;
 struct op_handler;
+struct idempotency;
 struct op_core;
 
 struct gateway {
@@ -28,6 +29,7 @@ struct gateway {
     const struct op_handler *const *handlers; /* RPC_METHOD_COUNT of them */
 
     struct foreign_table *foreign;
+    struct idempotency *keys; /* made with the first key */
     struct hash_table users; /* struct user, by uid */
     struct list clients;     /* struct client */
     struct listener *listener;

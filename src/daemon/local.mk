@@ -51,6 +51,11 @@ libdaemon_la_SOURCES += \
 	%reldir%/op_session.c \
 	%reldir%/status.c \
 	%reldir%/user.c
+libdaemon_la_SOURCES += \
+	%reldir%/idempotency.c %reldir%/idempotency.h \
+	%reldir%/method_smtp.c \
+	%reldir%/method_smtp_send.c \
+	%reldir%/smtp_send.c %reldir%/smtp_send.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += posternd

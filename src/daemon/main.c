@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "foreign_fd.h"
+#include "idempotency.h"
 #include "listener.h"
 #include "log.h"
 #include "op_core.h"
@@ -237,6 +238,7 @@ static void free_parts(struct daemon *d)
     worker_pool_free(g->cpu);
     ops_done(g);
     rpc_server_done(&g->rpc);
+    idempotency_free(g->keys);
     foreign_table_free(g->foreign);
     users_done(g);
     spool_budget_done(&g->memory);

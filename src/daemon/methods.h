@@ -14,6 +14,9 @@ extern const struct op_handler gateway_status_handler, gateway_pools_handler, ga
 extern const struct op_handler account_list_handler, account_test_handler;
 /* method_mail.c */
 extern const struct op_handler mail_parse_handler, mail_build_handler;
+/* method_smtp.c, method_smtp_send.c */
+extern const struct op_handler smtp_send_handler, smtp_sendmail_handler, smtp_test_connection_handler, smtp_verify_handler,
+    smtp_open_handler, smtp_quit_handler;
 /* method_rpc.c */
 extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 

@@ -67,11 +67,22 @@ int sasl_gnu_start(struct sasl *s, struct fault *fault)
 
 int sasl_gnu_step(struct sasl *s, struct slice challenge, struct fault *fault)
 {
+    struct buffer input;
     char *out = NULL;
     size_t len = 0;
-    int r = 0;
+    int r;
 
-    int rc = gsasl_step(s->session, challenge.data ? challenge.data : "", challenge.len, &out, &len);
+    /* The library looks for a NUL behind its input. */
+    buffer_init_secret(&input, SASL_CHALLENGE_MAX + 1);
+    r = buffer_append_slice(&input, challenge);
+    if (r == 0)
+        r = buffer_append_char(&input, '\0');
+    if (r < 0) {
+        buffer_done(&input);
+        return fault_set(fault, r, FAULT_INTERNAL, stage, "out of memory");
+    }
+    int rc = gsasl_step(s->session, buffer_slice(&input).data, challenge.len, &out, &len);
+    buffer_done(&input);
     if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE)
         return gnu_fault(fault, rc);
     buffer_clear(&s->message);

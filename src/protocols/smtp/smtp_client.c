@@ -488,3 +488,9 @@ const char *smtp_client_greeting(const struct engine *e)
 {
     return smtp_of_const(e)->greeting;
 }
+
+bool smtp_client_may_follow(const struct engine *e)
+{
+    const struct smtp_client *c = smtp_of_const(e);
+    return smtp_has(&c->caps, SMTP_EXT_PIPELINING) && c->config->pipeline != PIPELINE_OFF;
+}

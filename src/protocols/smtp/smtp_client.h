@@ -126,6 +126,9 @@ void smtp_command_init(struct smtp_command *c, enum smtp_verb verb, struct slice
  * written), FAULT_BAD_MESSAGE (larger than SIZE allows, 8-bit without 8BITMIME), FAULT_MISSING_EXTENSION (DSN, SMTPUTF8). READY only. */
 int smtp_client_submit(struct engine *e, struct smtp_request *request, struct fault *fault) ATTR_WARN_UNUSED;
 
+/* Whether the next transaction's envelope may follow the body of the one before in this engine. */
+bool smtp_client_may_follow(const struct engine *e);
+
 /* --- events --- */
 enum smtp_context { SMTP_CONTEXT_RSET, SMTP_CONTEXT_MAIL, SMTP_CONTEXT_RCPT, SMTP_CONTEXT_DATA, SMTP_CONTEXT_FINAL, SMTP_CONTEXT_COMMAND };
 

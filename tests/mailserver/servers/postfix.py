@@ -61,6 +61,7 @@ smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_client_message_rate_limit = 0
 smtpd_client_recipient_rate_limit = 0
+service_throttle_time = 1
 smtpd_client_auth_rate_limit = 0
 smtpd_client_new_tls_session_rate_limit = 0
 smtpd_client_event_limit_exceptions = static:all
