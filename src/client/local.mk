@@ -37,3 +37,14 @@ postern_SOURCES = \
 	%reldir%/cli_send.c \
 	%reldir%/cli_sendmail.c
 postern_LDADD = libclient.la librpc.la libutil.la $(JANSSON_LIBS)
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += %reldir%/postern.bash
+install-data-hook: install-completion
+install-completion:
+	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
+	$(INSTALL_DATA) $(srcdir)/src/client/postern.bash '$(DESTDIR)$(bashcompletiondir)/postern'
+uninstall-hook: uninstall-completion
+uninstall-completion:
+	rm -f '$(DESTDIR)$(bashcompletiondir)/postern'
+.PHONY: install-completion uninstall-completion

@@ -247,6 +247,16 @@ static void settle_port(struct protocol_config *c, const struct config_section *
 /* What a problem is reported with: a line of a file, or an option's name. */
 typedef void report_fn(void *arg, unsigned line, const char *text);
 
+static bool is_secret_file(const char *path)
+{
+    const char *why;
+    struct stat st;
+    int fd = config_open_named(path, true, &st, &why);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static void check_protocol(const struct protocol_config *c, const struct config_section *s, unsigned section_line,
                            report_fn *report, void *arg)
 {
@@ -258,6 +268,10 @@ static void check_protocol(const struct protocol_config *c, const struct config_
         report(arg, config_section_line(s, "client_key"), "client_key: needs client_cert");
     if (c->key_passphrase_file && !c->client_cert)
         report(arg, config_section_line(s, "key_passphrase_file"), "key_passphrase_file: needs client_cert");
+    /* The key is in the file of the certificate then. */
+    if (c->client_cert && !c->client_key && !is_secret_file(c->client_cert))
+        report(arg, config_section_line(s, "client_cert"),
+               "client_cert: holds the key too, and must not be readable by others");
     if (c->proxy.kind == PROXY_NONE && c->proxy_username)
         report(arg, config_section_line(s, "proxy_username"), "proxy_username: needs proxy");
     if (c->proxy.kind == PROXY_NONE && c->proxy_password)

@@ -24,14 +24,15 @@ const struct config_key config_keys[] = {
     /* [daemon] */
     {"socket", CONFIG_IN_DAEMON, CONFIG_FILE, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct daemon_config, socket),
-     "Path of the Unix socket. Default: the socket that systemd passes, else postern/postern.sock "
-     "below $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR or /run."},
+     "Path of the Unix socket, where the service manager passes none. Default: postern.sock in "
+     "$RUNTIME_DIRECTORY, else postern/postern.sock in $XDG_RUNTIME_DIR (not for root), else in /run."},
     {"socket_mode", CONFIG_IN_DAEMON, CONFIG_MODE, CONFIG_FOR_ALL, 0, 0, 0777, "0666", NULL,
      offsetof(struct daemon_config, socket_mode),
      "Mode of the socket, octal. Who may do what is decided by the peer, not by the mode."},
     {"state_dir", CONFIG_IN_DAEMON, CONFIG_FILE, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct daemon_config, state_dir),
-     "Folder for state that outlives the daemon. Default: $STATE_DIRECTORY, else /var/lib/postern."},
+     "Folder for state that outlives the daemon. Default: $STATE_DIRECTORY, else $HOME/.local/state/postern (not "
+     "for root), else /var/lib/postern."},
     {"admin", CONFIG_IN_DAEMON, CONFIG_PRINCIPALS, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct daemon_config, admin),
      "Who may administer: reload, pause, resume, sessions, close. Default: root and the daemon's own "

@@ -62,3 +62,13 @@ sbin_PROGRAMS += posternd
 posternd_SOURCES = %reldir%/main.c
 posternd_CPPFLAGS = $(libdaemon_la_CPPFLAGS) -DPOSTERN_SYSCONFDIR='"$(sysconfdir)"'
 posternd_LDADD = $(DAEMON_LIBS)
+
+# postern.conf(5) comes from the table of keys
+noinst_PROGRAMS += %reldir%/gen_config_man
+src_daemon_gen_config_man_CPPFLAGS = $(libdaemon_la_CPPFLAGS)
+src_daemon_gen_config_man_SOURCES = %reldir%/gen_config_man.c
+src_daemon_gen_config_man_LDADD = $(DAEMON_LIBS)
+nodist_man_MANS += man/postern.conf.5
+CLEANFILES += man/postern.conf.5
+man/postern.conf.5: $(top_builddir)/%reldir%/gen_config_man$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) man && $(top_builddir)/%reldir%/gen_config_man$(EXEEXT) '$(PACKAGE_VERSION)' >$@.tmp && mv $@.tmp $@

@@ -165,7 +165,7 @@ static void net_log(void *arg, int level, const struct endpoint *e, const char *
 static void net_trace(void *arg, const struct endpoint *e, uint64_t session_id, bool outgoing, struct slice line)
 {
     (void) arg;
-    log_event(CONFIG_LOG_DEBUG, "trace", LOG_STR("account", e->account),
+    log_trace("trace", LOG_STR("account", e->account),
               LOG_STR("protocol", protocol_name(e->protocol)), LOG_INT("session", session_id),
               LOG_STR("direction", outgoing ? "out" : "in"), LOG_TEXT("line", line));
 }
