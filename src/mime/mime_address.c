@@ -67,36 +67,36 @@ static void take_comment(struct address_parser *p, struct entry *e)
     p->i = end;
 }
 
-/* From "<" to ">"; without that, to the comma before the next "<", or the first one. */
+/* Behind the quoted string at `i`, or `i` when it is none or is not closed. */
+static size_t skip_quoted(struct slice s, size_t i)
+{
+    size_t end = i + 1;
+    if (i >= s.len || s.data[i] != '"')
+        return i;
+    while (end < s.len && s.data[end] != '"')
+        end += s.data[end] == '\\' ? 2 : 1;
+    return end < s.len ? end + 1 : i;
+}
+
+/* From "<" to ">"; without that, to the last comma before the next "<", or to the first one. No byte is looked at for
+ * more than one bracket. */
 static void take_angle(struct address_parser *p, struct entry *e)
 {
     struct slice s = p->s;
-    size_t start = p->i + 1, j = start, comma = s.len, last_comma = s.len;
-    bool closed = false;
-    for (; j < s.len && s.data[j] != '<'; j++) {
-        if (s.data[j] == '>') {
-            closed = true;
-            break;
-        }
-        if (s.data[j] == '"') {
-            const char *end = memchr(s.data + j + 1, '"', s.len - j - 1);
-            const char *bracket = memchr(s.data + j + 1, '>', s.len - j - 1);
-            if (end && (!bracket || end < bracket))
-                j = (size_t) (end - s.data);
-        } else if (s.data[j] == ',' || s.data[j] == ';') {
-            comma = MIN(comma, j);
-            last_comma = j;
-        }
-    }
-    size_t end = j;
+    size_t start = p->i + 1, from = skip_quoted(s, start);
+    size_t next = from + slice_find(slice_from(s, from), '<');
+    size_t end = from + slice_find(slice_of(s.data + from, next - from), '>');
+    bool closed = end < next;
     if (!closed) {
+        size_t first = next, last = next;
         mime_defect(p->d, "an angle bracket is not closed");
-        if (j == start && j < s.len)
-            end = j; /* "<<": the outer one is superfluous */
-        else if (j == s.len)
-            end = comma;
-        else if (last_comma < s.len)
-            end = last_comma;
+        for (size_t i = from; i < next; i++) {
+            if (s.data[i] == ',' || s.data[i] == ';') {
+                first = MIN(first, i);
+                last = i;
+            }
+        }
+        end = next == s.len ? first : last;
     }
     if (end > start || closed) {
         e->angle = slice_of(s.data + start, end - start);

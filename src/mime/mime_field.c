@@ -127,16 +127,13 @@ int mime_parse_message_ids(struct mime_decoder *d, struct slice raw, struct slic
         size_t open = slice_find(slice_from(raw, i), '<') + i;
         if (open >= raw.len)
             break;
-        struct slice rest = slice_from(raw, open + 1);
-        size_t close = slice_find(rest, '>');
-        size_t again = slice_find(slice_to(rest, close), '<');
-        brackets = true;
         /* "<a <b>": the first bracket was never closed. */
-        if (again < close || close < rest.len)
-            r = id_add(d, &list, slice_to(rest, MIN(again, close)));
-        else
-            r = id_add(d, &list, rest);
-        i = open + 1 + MIN(again, close);
+        struct slice rest = slice_from(raw, open + 1);
+        struct slice inside = slice_to(rest, slice_find(rest, '<'));
+        size_t close = slice_find(inside, '>');
+        brackets = true;
+        r = id_add(d, &list, slice_to(inside, close));
+        i = open + 1 + close;
     }
     if (r == 0 && !brackets)
         r = ids_without_brackets(d, raw, &list);

@@ -20,7 +20,8 @@ struct mime_part_reader {
     struct slice charset_name;
     struct mime_charset charset;
     struct mime_conversion conversion;
-    char *decoded, *text; /* of CHUNK input bytes */
+    size_t chunk;         /* at most CHUNK */
+    char *decoded, *text; /* of that many input bytes */
     enum { READER_START, READER_BODY, READER_GUESSED, READER_END } state;
     bool cr_waits; /* text: the last piece ended with CR */
 };
@@ -37,7 +38,8 @@ static struct mime_part_reader *reader_new(struct mime_decoder *d, const struct 
     r->charset_name = charset;
     mime_transfer_init(&r->transfer, encoding);
     mime_window_init(&r->w, &r->src);
-    size_t room = mime_transfer_max(&r->transfer, CHUNK) + mime_transfer_max(&r->transfer, 0);
+    r->chunk = (size_t) MIN(src->size, (uint64_t) CHUNK);
+    size_t room = mime_transfer_max(&r->transfer, r->chunk) + mime_transfer_max(&r->transfer, 0);
     if (encoding != MIME_ENCODING_IDENTITY)
         r->decoded = malloc(room);
     if (mode == MIME_READ_TEXT)
@@ -98,7 +100,7 @@ static int next_bytes(struct mime_part_reader *r, struct slice *ret, bool *ret_e
     int e = mime_window_get(&r->w, r->pos, 1, &in);
     if (e < 0)
         return e;
-    in = slice_to(in, CHUNK);
+    in = slice_to(in, r->chunk);
     r->pos += in.len;
     *ret_end = in.len == 0;
     if (r->transfer.encoding == MIME_ENCODING_IDENTITY) {

@@ -333,7 +333,8 @@ size_t mime_base64_lines(const char *in, size_t len, char *out)
     char *start = out;
 
     for (; len >= MIME_BASE64_LINE; p += MIME_BASE64_LINE, len -= MIME_BASE64_LINE) {
-        fast(p, MIME_BASE64_LINE, out);
+        /* Where more follows, whole vectors are encoded: what is too much is written over by the next line. */
+        fast(p, len >= 2 * MIME_BASE64_LINE ? 76 : MIME_BASE64_LINE, out);
         memcpy(out + 76, "\r\n", 2);
         out += 78;
     }
