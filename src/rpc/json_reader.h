@@ -85,6 +85,8 @@ int json_read_null(struct json_reader *r) ATTR_WARN_UNUSED;
 int json_read_int(struct json_reader *r, int64_t *ret) ATTR_WARN_UNUSED;
 /* Any number, as the text that it is. */
 int json_read_number(struct json_reader *r, struct slice *ret) ATTR_WARN_UNUSED;
+/* A well-formed number (as json_read_number() gives it) as an integer; errors as above. */
+int json_number_to_int(struct slice number, int64_t *ret) ATTR_WARN_UNUSED;
 /* Any value, checked in every respect and left as it is; *ret (may be NULL): its text. */
 int json_read_skip(struct json_reader *r, struct slice *ret) ATTR_WARN_UNUSED;
 /* Nothing but white space may follow the value that was read. */

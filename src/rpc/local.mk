@@ -7,6 +7,7 @@ librpc_la_SOURCES = \
 	%reldir%/api_mail.c %reldir%/api_mail.h \
 	%reldir%/api_pop3.c %reldir%/api_pop3.h \
 	%reldir%/api_smtp.c %reldir%/api_smtp.h \
+	%reldir%/json_number.c \
 	%reldir%/json_reader.c %reldir%/json_reader.h \
 	%reldir%/json_writer.c %reldir%/json_writer.h \
 	%reldir%/rpc_answer.c \
