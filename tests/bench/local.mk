@@ -1,5 +1,6 @@
 # benchmarks beside other programs: make bench-send, …; build without sanitizers
-EXTRA_DIST += %reldir%/frame.py %reldir%/send %reldir%/peers/nodemailer.js %reldir%/peers/smtplib_send.py
+EXTRA_DIST += %reldir%/frame.py %reldir%/send %reldir%/peers/nodemailer.js %reldir%/peers/smtplib_send.py \
+	%reldir%/imap %reldir%/peers/imap_raw.py %reldir%/peers/imaplib_read.py
 
 bench-send: posternd
 	$(top_srcdir)/tests/bench/send --build $(abs_top_builddir) $(BENCH)
@@ -16,3 +17,6 @@ tests_bench_rpc_echo_LDADD = librpc.la libutil.la $(EVENT_LIBS) $(JANSSON_LIBS)
 bench-rpc: posternd $(EXTRA_PROGRAMS)
 	$(top_srcdir)/tests/bench/rpc --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-rpc
+bench-imap: posternd
+	$(top_srcdir)/tests/bench/imap --build $(abs_top_builddir) $(BENCH)
+.PHONY: bench-send bench-imap

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+import imaplib
+import json
+import resource
+import ssl
+import sys
+import time
+
+imaplib._MAXLINE = 100000000
+task = json.load(sys.stdin)
+box = imaplib.IMAP4_SSL("localhost", task["port"], ssl_context=ssl.create_default_context(cafile=task["ca"]))
+box.login(task["user"], task["password"])
+box.select("INBOX", readonly=True)
+began, cpu = time.monotonic(), time.process_time()
+if task["work"] == "list":
+    status, data = box.uid("FETCH", "1:*", "(UID FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE)")
+    count = task["count"]
+else:
+    status, data = box.uid("FETCH", f"1:{task['bodies']}", "(UID BODY.PEEK[])")
+    count = task["bodies"]
+assert status == "OK" and len(data) >= count, (status, len(data))
+json.dump({"wall": time.monotonic() - began, "cpu": time.process_time() - cpu, "count": count,
+           "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}, sys.stdout)
