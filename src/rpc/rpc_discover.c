@@ -78,12 +78,14 @@ static void write_type_schema(struct json_writer *w, const char *type)
     json_write_object_end(w);
 }
 
-static void write_names(struct json_writer *w, const char *const *names)
+static void write_names(struct json_writer *w, const char *const *names, bool nullable)
 {
     json_write_key(w, "enum");
     json_write_array_begin(w);
     for (size_t i = 0; names[i]; i++)
         json_write_str(w, names[i]);
+    if (nullable)
+        json_write_null(w);
     json_write_array_end(w);
 }
 
@@ -110,6 +112,21 @@ static void write_object_here(struct json_writer *w, const struct rpc_object *ob
         write_object(w, object);
 }
 
+static void write_object_or_null(struct json_writer *w, const struct rpc_object *object, bool nullable)
+{
+    if (!nullable) {
+        write_object_here(w, object);
+        return;
+    }
+    json_write_key(w, "oneOf");
+    json_write_array_begin(w);
+    json_write_object_begin(w);
+    write_object_here(w, object);
+    json_write_object_end(w);
+    write_type_schema(w, "null");
+    json_write_array_end(w);
+}
+
 static void write_bounds(struct json_writer *w, const struct rpc_field *f, const char *low, const char *high)
 {
     if (f->min == 0 && f->max == 0)
@@ -124,7 +141,7 @@ static void write_string_item(struct json_writer *w, const struct rpc_field *f)
     json_write_object_begin(w);
     write_type(w, "string");
     if (f->names)
-        write_names(w, f->names);
+        write_names(w, f->names, false);
     json_write_object_end(w);
 }
 
@@ -222,8 +239,8 @@ static void write_schema_type(struct json_writer *w, const struct rpc_field *f)
         write_bounds(w, f, "minLength", "maxLength");
         break;
     case RPC_ENUM:
-        write_type(w, "string");
-        write_names(w, f->names);
+        write_nullable_type(w, "string", nullable);
+        write_names(w, f->names, nullable);
         break;
     case RPC_STRINGS:
         write_strings(w, f, nullable);
@@ -235,7 +252,7 @@ static void write_schema_type(struct json_writer *w, const struct rpc_field *f)
         write_ref(w, "Addresses");
         break;
     case RPC_OBJECT:
-        write_object_here(w, f->object);
+        write_object_or_null(w, f->object, nullable);
         break;
     case RPC_OBJECTS:
         write_nullable_type(w, "array", nullable);
@@ -258,7 +275,7 @@ static void write_schema_type(struct json_writer *w, const struct rpc_field *f)
         json_write_array_begin(w);
         write_type_schema(w, "integer");
         json_write_object_begin(w);
-        write_names(w, uidvalidity_any);
+        write_names(w, uidvalidity_any, false);
         json_write_object_end(w);
         json_write_array_end(w);
         break;

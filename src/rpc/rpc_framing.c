@@ -130,13 +130,13 @@ static int next_kept(struct rpc_framing *f, struct rpc_line *ret)
 {
     for (;;) {
         struct slice kept = buffer_slice(&f->kept);
+        if (kept.len == 0)
+            return 0;
         char *data = f->kept.data + f->kept.start;
         size_t at = f->searched + slice_find(slice_from(kept, f->searched), '\n');
         bool ended = at < kept.len;
         size_t len = at;
 
-        if (kept.len == 0)
-            return 0;
         f->searched = ended ? 0 : kept.len;
         int r = judge(f, data, ended, &len);
         if (r == 1) {
