@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "foreign_fd.h"
 
+#include "file_helper.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,12 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes that a helper reads at once. The thread is free again in between, so that a slow file costs its own reader only
- * and a budget that is used up stops the reading. */
-#define FILE_CHUNK (256 * 1024)
 /* Bytes that one pipe may bring in one turn of the loop. */
 #define PIPE_TURN (256 * 1024)
 #define PIPE_CHUNK 65536
+/* When no helper is free, how soon to look again. */
+#define AGAIN_MS 20
 
 enum foreign_kind { FOREIGN_MEMFD, FOREIGN_PIPE, FOREIGN_SOCKET, FOREIGN_OTHER };
 
@@ -22,30 +23,19 @@ struct foreign_table {
     struct gateway *gateway;
     struct user **owner; /* by descriptor; NULL: not ours */
     size_t n_owner, count;
-    struct loop_timer late_timer;
+    struct loop_timer late_timer, again;
     int *late; /* pipes to be released in the next turn */
     size_t n_late, late_cap;
 };
 
-enum job_kind { JOB_READ, JOB_CLOSE };
-
-/* One visit of the helper to one descriptor. */
+/* One visit of a helper to one descriptor. */
 struct foreign_job {
-    struct worker_job job;
+    struct file_visit visit;
     struct list link; /* in the user's queue while it waits */
     struct foreign_table *table;
     struct user *user;
-    int fd;
-    enum job_kind kind;
     bool submitted;
     struct foreign_read *read; /* NULL: cancelled; the descriptor is closed after the visit */
-    bool want_stat;
-    uint64_t offset;
-    /* results */
-    struct stat st;
-    int error;
-    size_t n;
-    char buf[]; /* FILE_CHUNK for JOB_READ */
 };
 
 struct foreign_read {
@@ -68,6 +58,7 @@ struct foreign_read {
 
 static void user_run_jobs(struct user *user);
 static void release_late(void *arg);
+static void run_all_jobs(void *arg);
 
 /* --- registry --- */
 
@@ -77,7 +68,9 @@ struct foreign_table *foreign_table_new(struct gateway *g)
     if (!t)
         return NULL;
     t->gateway = g;
-    if (loop_timer_init(&t->late_timer, g->loop, release_late, t) < 0) {
+    if (loop_timer_init(&t->late_timer, g->loop, release_late, t) < 0 ||
+        loop_timer_init(&t->again, g->loop, run_all_jobs, t) < 0) {
+        loop_timer_done(&t->late_timer);
         free(t);
         return NULL;
     }
@@ -90,11 +83,25 @@ void foreign_table_free(struct foreign_table *t)
         return;
     release_late(t);
     loop_timer_done(&t->late_timer);
+    loop_timer_done(&t->again);
     for (size_t i = 0; i < t->n_owner; i++)
         user_unref(t->owner[i]);
     free(t->late);
     free(t->owner);
     free(t);
+}
+
+void foreign_table_abandon(struct foreign_table *t)
+{
+    unsigned from = 0;
+    for (size_t fd = 0; fd < t->n_owner; fd++) {
+        if (!t->owner[fd])
+            continue;
+        if (fd > from)
+            close_range(from, (unsigned) fd - 1, 0);
+        from = (unsigned) fd + 1;
+    }
+    close_range(from, ~0U, 0);
 }
 
 size_t foreign_count(const struct foreign_table *t)
@@ -159,70 +166,40 @@ static void discount(struct foreign_table *t, struct user *user)
 
 /* --- visits of the helper --- */
 
-static void visit(struct worker_job *wj)
-{
-    struct foreign_job *j = container_of(wj, struct foreign_job, job);
-    if (j->kind == JOB_CLOSE) {
-        close(j->fd);
-        return;
-    }
-    if (j->want_stat && fstat(j->fd, &j->st) < 0) {
-        j->error = errno;
-        return;
-    }
-    if (j->want_stat && !S_ISREG(j->st.st_mode))
-        return;
-    while (j->n < FILE_CHUNK) {
-        ssize_t n = pread(j->fd, j->buf + j->n, FILE_CHUNK - j->n, (off_t) (j->offset + j->n));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            j->error = errno;
-        if (n <= 0)
-            return;
-        j->n += (size_t) n;
-    }
-}
+static void read_visited(struct foreign_read *r, const struct file_visit *v);
 
-static void read_visited(struct foreign_read *r, struct foreign_job *j);
-
-static void visit_done(struct worker_job *wj)
+static void job_free(struct foreign_job *j)
 {
-    struct foreign_job *j = container_of(wj, struct foreign_job, job);
-    struct foreign_read *r = j->read;
-    j->user->file_jobs--;
-    if (j->kind == JOB_CLOSE) {
-        discount(j->table, j->user);
-    } else if (r) {
-        r->job = NULL;
-        read_visited(r, j);
-    } else {
-        foreign_release(j->table, j->fd);
-    }
-    user_run_jobs(j->user);
-}
-
-static void visit_destroy(struct worker_job *wj)
-{
-    struct foreign_job *j = container_of(wj, struct foreign_job, job);
     user_unref(j->user);
     free(j);
 }
 
-static struct foreign_job *job_new(struct foreign_table *t, struct user *user, int fd, enum job_kind kind)
+static void visit_done(struct file_visit *v)
 {
-    struct foreign_job *j = malloc(sizeof(*j) + (kind == JOB_READ ? FILE_CHUNK : 0));
+    struct foreign_job *j = container_of(v, struct foreign_job, visit);
+    struct foreign_read *r = j->read;
+    j->user->file_jobs--;
+    if (v->kind == FILE_VISIT_CLOSE) {
+        discount(j->table, j->user);
+    } else if (r) {
+        r->job = NULL;
+        read_visited(r, v);
+    } else {
+        foreign_release(j->table, v->fd);
+    }
+    user_run_jobs(j->user);
+    job_free(j);
+}
+
+static struct foreign_job *job_new(struct foreign_table *t, struct user *user, int fd, enum file_visit_kind kind)
+{
+    struct foreign_job *j = calloc(1, sizeof(*j));
     if (!j)
         return NULL;
-    memset(j, 0, sizeof(*j));
     list_init(&j->link);
     j->table = t;
     j->user = user_ref(user);
-    j->fd = fd;
-    j->kind = kind;
-    j->job.work = visit;
-    j->job.done = visit_done;
-    j->job.destroy = visit_destroy;
+    j->visit = (struct file_visit){.kind = kind, .fd = fd, .done = visit_done};
     return j;
 }
 
@@ -232,14 +209,26 @@ static void user_run_jobs(struct user *user)
     struct gateway *g = user->gateway;
     while (!list_is_empty(&user->file_queue) && user->file_jobs < gateway_config(g)->max_file_readers_per_user) {
         struct foreign_job *j = list_first(&user->file_queue, struct foreign_job, link);
-        if (worker_submit(g->files, &j->job) < 0)
-            return; /* tried again when the next visit ends */
+        if (file_visit_submit(g->helpers, &j->visit) < 0) {
+            loop_timer_set(&j->table->again, AGAIN_MS);
+            return;
+        }
         list_remove(&j->link);
         j->submitted = true;
         user->file_jobs++;
         if (j->read)
             loop_timer_clear(&j->read->patience);
     }
+}
+
+/* After all helpers were at work, whoever's: some may be free again. */
+static void run_all_jobs(void *arg)
+{
+    struct foreign_table *t = arg;
+    struct hash_table *users = &t->gateway->users;
+    size_t pos = 0;
+    for (struct hash_node *n = hash_table_walk(users, &pos, NULL); n; n = hash_table_walk(users, &pos, n))
+        user_run_jobs(container_of(n, struct user, node));
 }
 
 static void user_add_job(struct user *user, struct foreign_job *j)
@@ -262,7 +251,7 @@ void foreign_release(void *table, int fd)
     struct foreign_job *j = NULL;
     /* The last close of a file flushes it, that of a socket may linger: neither on the loop. */
     if (kind == FOREIGN_OTHER || kind == FOREIGN_SOCKET)
-        j = job_new(t, user, fd, JOB_CLOSE);
+        j = job_new(t, user, fd, FILE_VISIT_CLOSE);
     /* The number may be given to another descriptor as soon as close() has begun: forget it before. */
     t->owner[fd] = NULL;
     if (j) {
@@ -316,7 +305,7 @@ static void read_free(struct foreign_read *r)
         j->read = NULL;
         if (!j->submitted) {
             list_remove(&j->link);
-            visit_destroy(&j->job);
+            job_free(j);
         } else {
             r->fd = -1; /* closed when the visit is over */
         }
@@ -379,14 +368,14 @@ static void patience_over(void *arg)
 static void next_visit(void *arg)
 {
     struct foreign_read *r = arg;
-    struct foreign_job *j = job_new(r->table, r->user, r->fd, JOB_READ);
+    struct foreign_job *j = job_new(r->table, r->user, r->fd, FILE_VISIT_READ);
     if (!j) {
         read_fail(r, FAULT_INTERNAL, "out of memory");
         return;
     }
     j->read = r;
-    j->want_stat = !r->looked_at;
-    j->offset = r->offset;
+    j->visit.look = !r->looked_at;
+    j->visit.offset = r->offset;
     r->job = j;
     loop_timer_set(&r->patience, FOREIGN_PATIENCE_MS);
     user_add_job(r->user, j);
@@ -399,21 +388,21 @@ static const char *what_it_is(mode_t mode)
                                             : "is no file, pipe or memfd";
 }
 
-static void read_visited(struct foreign_read *r, struct foreign_job *j)
+static void read_visited(struct foreign_read *r, const struct file_visit *v)
 {
     struct fault fault = {0};
-    if (j->error) {
-        read_fail(r, FAULT_INVALID_PARAMS, strerror(j->error));
+    if (v->error) {
+        read_fail(r, v->error == EAGAIN ? FAULT_BUSY : FAULT_INVALID_PARAMS, strerror(v->error));
         return;
     }
-    if (j->want_stat && !S_ISREG(j->st.st_mode)) {
-        read_fail(r, FAULT_INVALID_PARAMS, what_it_is(j->st.st_mode));
+    if (v->look && !S_ISREG(v->mode)) {
+        read_fail(r, FAULT_INVALID_PARAMS, what_it_is(v->mode));
         return;
     }
     r->looked_at = true;
-    r->offset += j->n;
-    int w = j->n > 0 ? spool_write(r->spool, slice_of(j->buf, j->n), &fault) : 0;
-    if (w < 0 || j->n < FILE_CHUNK)
+    r->offset += v->n;
+    int w = v->n > 0 ? spool_write(r->spool, slice_of(v->data, v->n), &fault) : 0;
+    if (w < 0 || v->n < FILE_CHUNK)
         read_end(r, w < 0 ? &fault : NULL);
     else if (w == 0)
         loop_task_schedule(&r->task);

@@ -4,7 +4,7 @@
  *
  * What a descriptor is, is found out without calling into its file system: F_GET_SEALS (memfd), F_GETPIPE_SZ (pipe),
  * SO_TYPE (socket), F_GETFL (write-only, O_PATH). A memfd sealed against write and shrink is used as it stands; a pipe
- * is spliced into a pipe of our own; everything else is looked at, read and closed by the `files` helper, in pieces, by
+ * is spliced into a pipe of our own; everything else is looked at, read and closed by helpers (file_helper.h), in pieces, by
  * at most max_file_readers_per_user jobs of one user at once. What has to wait longer than FOREIGN_PATIENCE_MS for one
  * of these is refused with `busy`. Closing goes the same way.
  *
@@ -16,12 +16,16 @@
 #include "fault.h"
 #include "gateway.h"
 
-#define FOREIGN_PATIENCE_MS 5000
+#define FOREIGN_PATIENCE_MS 1000
 
 /* The registry of received descriptors: gateway->foreign. */
 struct foreign_table *foreign_table_new(struct gateway *g);
 /* What is still open stays so until the process ends: closing it could hang. */
 void foreign_table_free(struct foreign_table *t);
+
+/* The last thing before the process ends while some are still open: closes all other descriptors, standard error among
+ * them, because whoever hangs in one of these keeps the table that we share. */
+void foreign_table_abandon(struct foreign_table *t);
 
 /* Descriptors that recvmsg has just given. Takes them all in any case; -EMFILE when the user has more than
  * max_fds_per_user now (they are registered all the same, to be released with their connection), -ENOMEM when

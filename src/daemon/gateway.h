@@ -13,6 +13,7 @@
 #include "spool.h"
 #include "worker.h"
 
+struct file_helpers;
 struct foreign_table;
 struct listener;
 struct op_handler;
@@ -22,6 +23,7 @@ struct op_core;
 struct gateway {
     struct loop *loop;
     struct worker_pool *resolver, *files, *cpu;
+    struct file_helpers *helpers; /* foreign descriptors */
     struct net_context *net;
     struct accounts *accounts; /* and the configuration in force: gateway_config() */
     struct rpc_server rpc;

@@ -22,6 +22,8 @@ libdaemon_la_SOURCES += \
 	%reldir%/client.h \
 	%reldir%/content.c \
 	%reldir%/content.h \
+	%reldir%/file_helper.c \
+	%reldir%/file_helper.h \
 	%reldir%/foreign_fd.c \
 	%reldir%/foreign_fd.h \
 	%reldir%/gateway.h \

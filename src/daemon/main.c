@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "client.h"
+#include "file_helper.h"
 #include "foreign_fd.h"
 #include "idempotency.h"
 #include "listener.h"
@@ -24,7 +25,8 @@
 
 #define RESOLVER_THREADS 8
 #define RESOLVER_QUEUE 4096
-/* More than one user's share (max_file_readers_per_user): whose files hang, hangs alone. */
+/* Used for foreign files only where there can be no helper processes. More than one user's share
+ * (max_file_readers_per_user): whose files hang, hangs alone. */
 #define FILES_THREADS 64
 #define FILES_QUEUE 4096
 #define CPU_QUEUE 4096
@@ -196,6 +198,8 @@ static int make_parts(struct daemon *d, struct config *config)
     if (!g->resolver || !g->files || !g->cpu)
         return -ENOMEM;
     g->net = net_context_new(g->loop, g->resolver, g->cpu, &net_hooks);
+    if (file_helpers_start(g->helpers, g->loop, g->files) < 0)
+        return -ENOMEM;
     g->accounts = g->net ? accounts_new(g->loop, g->net, config) : NULL;
     g->foreign = foreign_table_new(g);
     if (!g->accounts || !g->foreign)
@@ -216,7 +220,8 @@ static int make_parts(struct daemon *d, struct config *config)
     return listener_open(g, gateway_config(g)->socket, (unsigned) gateway_config(g)->socket_mode);
 }
 
-static void free_parts(struct daemon *d)
+/* Ends the process itself where foreign file systems hold what we have. */
+static void free_parts(struct daemon *d, int code)
 {
     struct gateway *g = &d->gateway;
     if (!g->loop)
@@ -227,12 +232,14 @@ static void free_parts(struct daemon *d)
     accounts_free(g->accounts);
     net_context_free(g->net);
     loop_drain(g->loop);
-    /* A helper that hangs in a foreign file system would keep us: what it holds goes with the process. */
-    if (g->files && worker_pool_busy(g->files) > 0) {
-        log_warning("leaving helpers behind", LOG_INT("busy", worker_pool_busy(g->files)));
+    if (foreign_count(g->foreign) > 0 || file_helpers_busy(g->helpers) > 0) {
+        log_warning("leaving foreign descriptors behind", LOG_INT("open", foreign_count(g->foreign)),
+                    LOG_INT("helpers", file_helpers_busy(g->helpers)));
         log_flush();
-        _exit(EXIT_SUCCESS);
+        foreign_table_abandon(g->foreign);
+        _exit(code);
     }
+    file_helpers_free(g->helpers);
     worker_pool_free(g->resolver);
     worker_pool_free(g->files);
     worker_pool_free(g->cpu);
@@ -264,10 +271,8 @@ static void harden(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int serve(const char *config_file, const char *socket, struct config *config)
+static int serve(struct daemon *d, const char *config_file, const char *socket, struct config *config)
 {
-    static struct daemon the_daemon;
-    struct daemon *d = &the_daemon;
     d->config_file = config_file;
     d->socket = socket;
     log_open();
@@ -283,9 +288,10 @@ static int serve(const char *config_file, const char *socket, struct config *con
     } else {
         log_error("cannot start", LOG_ERRNO(r));
     }
-    free_parts(d);
+    int code = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    free_parts(d, code);
     log_flush();
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return code;
 }
 
 /* --- the command line --- */
@@ -336,16 +342,22 @@ int main(int argc, char **argv)
         usage(stderr);
         return 64;
     }
+    static struct daemon the_daemon;
     struct config *config = NULL;
     struct buffer errors;
+    /* The helpers begin while there are no secrets in this memory, and no threads. */
+    if (!test && !(the_daemon.gateway.helpers = file_helpers_new()))
+        return EXIT_FAILURE;
     buffer_init(&errors, CONFIG_ERRORS_MAX);
     int r = config_load(file, socket, &config, &errors);
     struct slice text = buffer_slice(&errors);
     fwrite(text.data ? text.data : "", 1, text.len, stderr);
     buffer_done(&errors);
-    if (r < 0)
+    if (r < 0) {
+        file_helpers_free(the_daemon.gateway.helpers);
         return EXIT_FAILURE;
-    int code = test ? EXIT_SUCCESS : serve(file, socket, config);
+    }
+    int code = test ? EXIT_SUCCESS : serve(&the_daemon, file, socket, config);
     config_unref(config);
     return code;
 }

@@ -4,6 +4,7 @@
 #define POSTERN_DAEMON_FIXTURE_H
 
 #include "client.h"
+#include "file_helper.h"
 #include "foreign_fd.h"
 #include "op_core.h"
 #include "unit.h"
@@ -74,6 +75,7 @@ static inline void fixture_init(struct fixture *f, const char *text, const struc
     buffer_done(&errors);
 
     gateway_init_lists(g);
+    g->helpers = file_helpers_new();
     g->loop = loop_new();
     g->resolver = worker_pool_new(g->loop, "resolver", 1, 16);
     g->files = worker_pool_new(g->loop, "files", 8, 64);
@@ -81,6 +83,7 @@ static inline void fixture_init(struct fixture *f, const char *text, const struc
     g->net = net_context_new(g->loop, g->resolver, g->cpu, NULL);
     g->accounts = accounts_new(g->loop, g->net, f->config);
     ck_assert_ptr_nonnull(g->accounts);
+    ck_assert_int_eq(file_helpers_start(g->helpers, g->loop, g->files), 0);
     g->foreign = foreign_table_new(g);
     spool_budget_init_root(&g->memory, g->loop, "memory", gateway_config(g)->memory);
     rpc_server_init(&g->rpc, &(struct rpc_limits){0}, foreign_release, g->foreign);
@@ -101,6 +104,7 @@ static inline void fixture_done(struct fixture *f)
     accounts_free(g->accounts);
     net_context_free(g->net);
     loop_drain(g->loop);
+    file_helpers_free(g->helpers);
     worker_pool_free(g->resolver);
     worker_pool_free(g->files);
     worker_pool_free(g->cpu);
