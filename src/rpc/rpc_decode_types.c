@@ -534,7 +534,7 @@ static int decode_terms(struct rpc_decoder *d, const struct rpc_field *f, struct
 
 static int decode_option(struct rpc_decoder *d, struct rpc_option *o)
 {
-    static const struct rpc_field line = {.type = RPC_STRING, .flags = RPC_LINE};
+    static const struct rpc_field text = {.type = RPC_STRING}; /* a certificate has lines */
     static const struct rpc_field lines = {.type = RPC_STRINGS, .flags = RPC_LINE};
     int r = json_read_peek(&d->reader);
 
@@ -543,7 +543,7 @@ static int decode_option(struct rpc_decoder *d, struct rpc_option *o)
     switch ((enum json_token) r) {
     case JSON_TOKEN_STRING:
         o->kind = RPC_OPTION_STRING;
-        return decode_string(d, &line, &o->string);
+        return decode_string(d, &text, &o->string);
     case JSON_TOKEN_NUMBER:
         o->kind = RPC_OPTION_NUMBER;
         return decode_number(d, 0, 0, false, &o->number);

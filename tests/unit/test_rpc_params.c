@@ -282,6 +282,11 @@ START_TEST(test_options_and_ids)
     ck_slice_eq(o->items[4].content.bytes, "PEM");
     rpc_request_free(r);
     REFUSED("smtp.test_connection", "{\"options\":{\"host\":null}}", "options.host must not be null");
+    REFUSED("smtp.test_connection", "{\"options\":{\"host\":\"a\\u0000\"}}", "options.host must not hold");
+
+    r = request("smtp.test_connection", "{\"options\":{\"ca\":\"two\\nlines\"}}");
+    ck_slice_eq(r->common->options->items[0].string, "two\nlines");
+    rpc_request_free(r);
 
     r = request("rpc.cancel", "{\"id\":\"\\u0041\"}");
     ck_slice_eq(((const struct api_rpc_cancel_params *) r->params)->id, "\"\\u0041\"");
