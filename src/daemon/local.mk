@@ -15,6 +15,7 @@ libdaemon_la_SOURCES += \
 	%reldir%/config_values.c \
 	%reldir%/configuration.c %reldir%/configuration.h \
 	%reldir%/credentials.c %reldir%/credentials.h \
+	%reldir%/digest.c %reldir%/digest.h \
 	%reldir%/log.c %reldir%/log.h \
 	%reldir%/outgoing.c %reldir%/outgoing.h
 libdaemon_la_SOURCES += \
@@ -35,6 +36,7 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_mail.c \
 	%reldir%/method_imap.c \
 	%reldir%/method_imap.h \
+	%reldir%/method_imap_append.c \
 	%reldir%/method_imap_call.c \
 	%reldir%/method_imap_change.c \
 	%reldir%/method_imap_fetch.c \

@@ -28,6 +28,8 @@ struct imap_call_ops {
     void (*dispose)(struct imap_call *call); /* may be NULL */
     /* As exchange_ops.body(), for APPEND. */
     ssize_t (*body)(struct imap_call *call, const char **ret, bool *ret_last);
+    /* All is done, well (NULL) or not, whether the op still is or not. May be NULL. */
+    void (*ended)(struct imap_call *call, const struct fault *fault);
 };
 
 struct imap_call {

@@ -186,6 +186,8 @@ static void done(struct exchange *x, const struct fault *fault)
     struct imap_call *call = call_of(x);
     const struct fault *why = fault && fault_is_set(fault) ? fault : fault_is_set(&call->fault) ? &call->fault : NULL;
     struct op *op = op_exchange_end(x, why);
+    if (call->ops->ended)
+        call->ops->ended(call, why);
     if (op) {
         if (why || fault_is_set(&op->fault))
             op_fail(op, NULL);

@@ -2,8 +2,8 @@
 /* smtp.send and smtp.sendmail: one or many mails. Each is an item that goes its own way (planned, perhaps waiting for the
  * first call with its key, sent); what becomes of it is its result, in the order asked for. */
 #include "api_smtp.h"
+#include "digest.h"
 #include "gateway.h"
-#include "hash.h"
 #include "methods.h"
 #include "must.h"
 #include "smtp_send.h"
@@ -42,82 +42,20 @@ struct send_state {
 
 static void advance(struct op *op);
 
-/* --- the digest of the parameters: two calls with one key must mean the same --- */
-
-static void mix(uint64_t *h, struct slice s)
-{
-    uint64_t both[3] = {*h, hash_slice(s), s.data ? s.len + 1 : 0};
-    *h = hash_bytes(both, sizeof(both));
-}
-
-static void mix_number(uint64_t *h, uint64_t n)
-{
-    mix(h, slice_of(&n, sizeof(n)));
-}
-
-static void mix_strings(uint64_t *h, const struct rpc_strings *s)
-{
-    mix_number(h, s->n);
-    for (size_t i = 0; i < s->n; i++)
-        mix(h, s->items[i]);
-}
-
-static void mix_addresses(uint64_t *h, const struct rpc_addresses *a)
-{
-    mix_number(h, a->n);
-    for (size_t i = 0; i < a->n; i++) {
-        mix(h, a->items[i].text);
-        mix(h, a->items[i].name);
-        mix(h, a->items[i].address);
-    }
-}
-
-/* The bytes behind a descriptor are not known yet; that there is one is all that counts. */
-static void mix_content(uint64_t *h, const struct rpc_content *c)
-{
-    mix_number(h, c->kind);
-    if (c->kind == RPC_CONTENT_BYTES)
-        mix(h, c->bytes);
-}
-
-static void mix_message(uint64_t *h, const struct api_message *m)
-{
-    const struct rpc_addresses *lists[] = {&m->from, &m->sender, &m->to, &m->cc, &m->bcc, &m->reply_to};
-    const struct slice texts[] = {m->subject, m->text, m->html, m->date, m->message_id};
-    const struct api_attachment *attachments = m->attachments.items;
-
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        mix_addresses(h, lists[i]);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        mix(h, texts[i]);
-    for (size_t i = 0; i < m->attachments.n; i++) {
-        mix_content(h, &attachments[i].content);
-        mix(h, attachments[i].filename);
-        mix(h, attachments[i].content_type);
-        mix(h, attachments[i].content_id);
-        mix_number(h, (uint64_t) attachments[i].disposition);
-    }
-    for (size_t i = 0; i < m->headers.n; i++) {
-        mix(h, m->headers.items[i].name);
-        mix_strings(h, &m->headers.items[i].values);
-    }
-    mix_strings(h, &m->in_reply_to);
-    mix_strings(h, &m->references);
-}
-
+/* Two calls with one key must mean the same. */
 static uint64_t digest_of(const struct api_smtp_item *p)
 {
     uint64_t h = 0;
 
     if (p->message)
-        mix_message(&h, p->message);
-    mix_content(&h, &p->raw);
+        digest_message(&h, p->message);
+    digest_content(&h, &p->raw);
     if (p->envelope) {
-        mix(&h, p->envelope->from);
-        mix_strings(&h, &p->envelope->to);
-        mix_strings(&h, &p->envelope->notify);
-        mix_number(&h, (uint64_t) p->envelope->ret);
-        mix(&h, p->envelope->envid);
+        digest_text(&h, p->envelope->from);
+        digest_strings(&h, &p->envelope->to);
+        digest_strings(&h, &p->envelope->notify);
+        digest_number(&h, (uint64_t) p->envelope->ret);
+        digest_text(&h, p->envelope->envid);
     }
     return h;
 }
