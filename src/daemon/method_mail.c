@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define AT_ONCE_MAX 65536  /* bigger messages are parsed on a helper */
+#define SCRATCH_MAX (64u << 20) /* of one header, decoded: more than MIME_HEADER_BYTES_MAX can come to */
 #define TURN_BYTES 524288  /* decoded or composed in one turn of the loop: well below a millisecond */
 
 /* --- mail.parse --- */
@@ -139,7 +140,7 @@ static int decode_fields(struct mime_message *m, const struct mime_part *part, s
     struct slice header, rest;
     struct mime_field f;
     size_t n = 0, k = 0;
-    int r = mime_message_header(m, part, &header);
+    int r = mime_message_header(m, part, m->decoder.arena, &header);
     if (r < 0)
         return r;
     for (rest = header; mime_field_next(&rest, &f);)
@@ -162,10 +163,25 @@ static int decode_fields(struct mime_message *m, const struct mime_part *part, s
     return r;
 }
 
+/* What is decoded for an answer lives until it is written; ten thousand parts must not add up. */
+static void scratch_begin(struct mime_message *m, struct arena *scratch)
+{
+    arena_init(scratch, SCRATCH_MAX);
+    m->decoder.arena = scratch;
+}
+
+static void scratch_end(struct mime_message *m, struct arena *scratch)
+{
+    m->decoder.arena = &m->arena;
+    arena_done(scratch);
+}
+
 static int write_headers(struct json_writer *w, struct mime_message *m, const struct mime_part *part)
 {
     struct named_value *all = NULL;
+    struct arena scratch;
     size_t n = 0;
+    scratch_begin(m, &scratch);
     int r = decode_fields(m, part, &all, &n);
     json_write_key(w, "headers");
     json_write_object_begin(w);
@@ -179,6 +195,7 @@ static int write_headers(struct json_writer *w, struct mime_message *m, const st
     }
     json_write_object_end(w);
     free(all);
+    scratch_end(m, &scratch);
     return r;
 }
 
@@ -204,6 +221,7 @@ static void write_addresses(struct json_writer *w, const struct mime_address *li
 /* The fields that are known by name: their first occurrence, but for lists, which are joined. */
 struct known_fields {
     struct mime_address *lists[6];
+    size_t n_addresses;
     struct slice subject;
     bool has_subject, has_date, date_ok;
     struct mime_date date;
@@ -229,7 +247,13 @@ static int take_known(struct mime_decoder *d, const struct mime_field *f, struct
         struct mime_address **tail = &k->lists[i];
         while (*tail)
             tail = &(*tail)->next;
-        return mime_parse_addresses(d, f->value, tail);
+        if (k->n_addresses > MIME_ADDRESSES_MAX) {
+            mime_defect(d, "too many addresses");
+            return 0;
+        }
+        int r = mime_parse_addresses(d, f->value, tail);
+        k->n_addresses += r == 0 ? mime_address_count(*tail) : 0;
+        return r;
     }
     i = index_of(f->name, id_names, ARRAY_LEN(id_names));
     if (i < ARRAY_LEN(id_names))
@@ -247,17 +271,27 @@ static int take_known(struct mime_decoder *d, const struct mime_field *f, struct
     return 0;
 }
 
+static int read_known(struct mime_message *m, struct known_fields *k)
+{
+    struct slice header;
+    struct mime_field f;
+    int r = mime_message_header(m, m->root, m->decoder.arena, &header);
+    while (r == 0 && mime_field_next(&header, &f))
+        r = take_known(&m->decoder, &f, k);
+    return r;
+}
+
 static int write_known(struct json_writer *w, struct mime_message *m)
 {
     struct known_fields k = {0};
-    struct slice header;
-    struct mime_field f;
+    struct arena scratch;
     char date[MIME_DATE_MAX];
-    int r = mime_message_header(m, m->root, &header);
-    while (r == 0 && mime_field_next(&header, &f))
-        r = take_known(&m->decoder, &f, &k);
-    if (r < 0)
+    scratch_begin(m, &scratch);
+    int r = read_known(m, &k);
+    if (r < 0) {
+        scratch_end(m, &scratch);
         return r;
+    }
     json_write_key(w, "subject");
     json_write_string_or_null(w, k.has_subject && !k.subject.data ? SLICE("") : k.subject);
     for (size_t i = 0; i < ARRAY_LEN(list_keys); i++) {
@@ -278,6 +312,7 @@ static int write_known(struct json_writer *w, struct mime_message *m)
             json_write_string(w, k.ids[i][n]);
         json_write_array_end(w);
     }
+    scratch_end(m, &scratch);
     return 0;
 }
 

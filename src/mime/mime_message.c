@@ -339,6 +339,23 @@ static int part_new(struct scan *sc, struct mime_part *parent, uint64_t pos, str
     return 0;
 }
 
+/* The same as long as there is memory for it: what a message makes of it is bounded, and the tree comes first. */
+static int interpret_within_memory(struct scan *sc, struct slice header, struct mime_part *part)
+{
+    struct mime_message *m = sc->m;
+    struct mime_part plain = *part;
+    m->arena.max = MIME_MESSAGE_MEMORY - MIME_MESSAGE_RESERVE;
+    int r = m->arena.used > m->arena.max ? -ENOMEM : interpret_header(&m->decoder, header, part);
+    /* Over the limit, or truly out of memory: then the next allocation for the tree will tell. */
+    m->arena.max = MIME_MESSAGE_MEMORY;
+    if (r == -ENOMEM) {
+        *part = plain;
+        mime_defect(&m->decoder, "its header takes too much memory");
+        r = 0;
+    }
+    return r;
+}
+
 /* The part that begins at `pos`: its header, and whether it is taken apart. */
 static int begin_part(struct scan *sc, struct mime_part *parent, uint64_t pos, struct mime_part **ret)
 {
@@ -357,7 +374,7 @@ static int begin_part(struct scan *sc, struct mime_part *parent, uint64_t pos, s
     }
     r = read_header(sc, pos, &header, &part->body_offset);
     if (r == 0)
-        r = interpret_header(d, header, part);
+        r = interpret_within_memory(sc, header, part);
     if (r < 0)
         goto out;
     part->header_size = part->body_offset - pos;
@@ -484,6 +501,7 @@ int mime_message_parse(const struct mime_source *src, struct mime_message **ret)
         goto out;
     m->source = *src;
     arena_init(&m->arena, MIME_MESSAGE_MEMORY);
+    m->defects.arena = &m->arena;
     mime_decoder_init(&m->decoder, &m->arena, &m->defects);
     sc->m = m;
     mime_window_init(&sc->w, &m->source);
@@ -513,14 +531,15 @@ void mime_message_free(struct mime_message *m)
     free(m);
 }
 
-int mime_message_header(struct mime_message *m, const struct mime_part *part, struct slice *ret)
+int mime_message_header(const struct mime_message *m, const struct mime_part *part, struct arena *arena,
+                        struct slice *ret)
 {
     size_t len = (size_t) MIN(part->header_size, (uint64_t) MIME_HEADER_BYTES_MAX), got;
     if (m->source.data) {
         *ret = slice_of(m->source.data + part->header_offset, len);
         return 0;
     }
-    char *p = arena_alloc(&m->arena, len + 1);
+    char *p = arena_alloc(arena, len + 1);
     if (!p)
         return -ENOMEM;
     int r = mime_source_read(&m->source, part->header_offset, p, len, &got);

@@ -13,7 +13,9 @@
 
 #define MIME_DEPTH_MAX 100
 #define MIME_PARTS_MAX 10000
-#define MIME_MESSAGE_MEMORY (32u << 20) /* of the part tree and decoded header values */
+#define MIME_MESSAGE_MEMORY (32u << 20)  /* of the part tree and what is decoded for it */
+#define MIME_MESSAGE_RESERVE (16u << 20) /* … of which this is kept for the tree itself: parts whose content fields do
+                                          * not fit into the rest are taken as plain text, with a defect */
 
 struct mime_part {
     struct mime_part *parent, *children, *last_child, *next; /* next: sibling */
@@ -52,9 +54,10 @@ struct mime_message {
 int mime_message_parse(const struct mime_source *src, struct mime_message **ret) ATTR_WARN_UNUSED;
 void mime_message_free(struct mime_message *m);
 
-/* The raw header of a part; of MIME_HEADER_BYTES_MAX at most (a defect tells of more). In the message's arena, or the
- * source's own memory. */
-int mime_message_header(struct mime_message *m, const struct mime_part *part, struct slice *ret) ATTR_WARN_UNUSED;
+/* The raw header of a part; of MIME_HEADER_BYTES_MAX at most (a defect tells of more). The source's own memory, or a copy in
+ * `arena`. -ENOMEM, or an errno of reading. */
+int mime_message_header(const struct mime_message *m, const struct mime_part *part, struct arena *arena,
+                        struct slice *ret) ATTR_WARN_UNUSED;
 /* The part with this section number, or NULL. */
 struct mime_part *mime_message_find(const struct mime_message *m, struct slice number);
 

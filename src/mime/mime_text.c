@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#define DEFECTS_RESERVED 8 /* places kept for those without a `where` */
+
 void mime_decoder_init(struct mime_decoder *d, struct arena *arena, struct mime_defects *defects)
 {
     *d = (struct mime_decoder){.arena = arena, .defects = defects};
@@ -40,11 +42,13 @@ void mime_defect(struct mime_decoder *d, const char *what)
                                  strcmp(t + where_len + 2, what) == 0)
             return;
     }
-    if (list->n == MIME_DEFECTS_MAX) {
+    /* Ten thousand bad parts do not hide what is wrong with the whole. */
+    if (list->n + (d->where ? DEFECTS_RESERVED : 0) >= MIME_DEFECTS_MAX) {
         list->more++;
         return;
     }
-    const char *text = d->where ? arena_printf(d->arena, "%s: %s", d->where, what) : arena_strdup(d->arena, what);
+    struct arena *a = list->arena ? list->arena : d->arena;
+    const char *text = d->where ? arena_printf(a, "%s: %s", d->where, what) : arena_strdup(a, what);
     if (text)
         list->texts[list->n++] = text;
     else

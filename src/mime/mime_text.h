@@ -19,7 +19,8 @@
 struct mime_defects {
     const char *texts[MIME_DEFECTS_MAX];
     size_t n;
-    size_t more; /* further ones that were not kept */
+    size_t more;         /* further ones that were not kept */
+    struct arena *arena; /* where the texts live; NULL: in the arena of the decoder that found it */
 };
 
 struct mime_converter {

@@ -106,7 +106,7 @@ static void put_fields(struct mime_message *m)
     size_t n;
     const char *sep = "";
 
-    must(mime_message_header(m, m->root, &header));
+    must(mime_message_header(m, m->root, &m->arena, &header));
     printf("\"fields\":[");
     while (mime_field_next(&header, &f)) {
         if (!f.name.len)

@@ -91,7 +91,7 @@ static void check_round_trip(struct mime_decoder *d, struct slice value)
     mime_source_memory(&src, slice_of(out, n));
     check(mime_message_parse(&src, &m) == 0);
     check(m->root->is_multipart && m->n_parts == 3);
-    check(mime_message_header(m, m->root, &header) == 0);
+    check(mime_message_header(m, m->root, &m->arena, &header) == 0);
     struct slice bare = slice_trim(value);
     while (mime_field_next(&header, &f)) {
         check(f.name.len);

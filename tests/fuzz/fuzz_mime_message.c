@@ -47,7 +47,7 @@ static void check_part(struct mime_message *m, struct mime_part *p)
     check_text(p->content_id);
     for (size_t i = 0; i < p->params.n; i++)
         check_text(p->params.list[i].value);
-    check(mime_message_header(m, p, &header) == 0);
+    check(mime_message_header(m, p, &m->arena, &header) == 0);
     while (mime_field_next(&header, &f)) {
         check(mime_decode_text(d, f.value, &text) == 0);
         check_text(text);

@@ -438,6 +438,22 @@ START_TEST(limits)
     ck_assert_uint_eq(m->n_parts, MIME_PARTS_MAX);
     mime_message_free(m);
 
+    /* More parameters than there is memory for: the parts stay. */
+    size_t many = 32 << 20, k = (size_t) snprintf(raw, max, "Content-Type: multipart/mixed; boundary=b\n\n");
+    char *params = malloc(many);
+    memcpy(params, raw, k);
+    for (int i = 0; i < MIME_PARTS_MAX + 10 && k < many - 4000; i++) {
+        k += (size_t) sprintf(params + k, "--b\nContent-Type: a/b");
+        for (int j = 0; j < 199; j++)
+            k += (size_t) sprintf(params + k, ";p%d=%d", j, i);
+        k += (size_t) sprintf(params + k, "\n\nx\n");
+    }
+    m = parsed(slice_of(params, k));
+    ck_assert(has_defect(m, "too much memory") && has_defect(m, "too many parts"));
+    ck_assert_uint_eq(m->n_parts, MIME_PARTS_MAX);
+    mime_message_free(m);
+    free(params);
+
     n = 0;
     for (int i = 0; i < 100000; i++)
         n += (size_t) snprintf(raw + n, max - n, "A: b\n");
