@@ -13,6 +13,9 @@ import time
 
 from harness import INVALID_PARAMS, SOURCE, Client, Closed, RpcError, Skip, memfd, read_all, same, text_of
 
+ACCOUNTS = {
+    "for-parsing": {"account": {"allow": "user:nobody"}},       # a user without any right may not parse either
+}
 MESSAGE = b"Subject: by descriptor\r\nFrom: ann@example.com\r\n\r\n" + b"0123456789" * 7 + b"\r\n"
 
 
