@@ -71,4 +71,4 @@ def test_administration(flow):
     client = flow.client()
     assert client.call("gateway.pools") is not None
     client.call("gateway.reload")
-    assert {"ann", "bob", "for-games"} <= set(names(client.call("account.list")))
+    assert {"ann", "bob"} <= set(names(client.call("account.list")))
