@@ -20,7 +20,7 @@ ACCOUNTS = {
     "unknown-mechanism": {"auth": {"method": "EXTERNAL"}},
     "quiet": everywhere(port=Flow.silent_port, connect_timeout="500ms"),
     "no-tls": everywhere(port=lambda flow: flow.mail.ports["smtp"]),
-    "not-verified": everywhere(host="127.0.0.2", verify_peer="no"),
+    "not-verified": everywhere(host="127.0.0.2", verify_peer="no", verify_host="no"),
     "named": everywhere(host="127.0.0.2", verify_name="mail.elsewhere.example"),
     "unknown-ca": everywhere(ca_file="/etc/ssl/certs/ca-certificates.crt"),
 }
