@@ -17,6 +17,9 @@ extern const struct op_handler mail_parse_handler, mail_build_handler;
 /* method_smtp.c, method_smtp_send.c */
 extern const struct op_handler smtp_send_handler, smtp_sendmail_handler, smtp_test_connection_handler, smtp_verify_handler,
     smtp_open_handler, smtp_quit_handler;
+/* method_pop3.c, method_pop3_message.c */
+extern const struct op_handler pop3_open_handler, pop3_list_handler, pop3_uid_list_handler, pop3_retr_handler,
+    pop3_top_handler, pop3_stat_handler, pop3_delete_handler, pop3_noop_handler, pop3_rset_handler, pop3_quit_handler;
 /* method_rpc.c */
 extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 
