@@ -118,3 +118,30 @@ def test_help(flow):
     for name in methods:
         text, _ = postern(flow, "help", name)
         assert name in text and len(text) > 40, text
+
+
+def test_dry_run(flow):
+    """postern send --dry-run prints the mail, and sends nothing"""
+    user = flow.user()
+    mail, _ = postern(flow, "send", "-n", "-a", user, "-f", "ann@example.com", "-s", "dry", flow.mail.address(user), stdin=b"text\n")
+    assert "Subject: dry" in mail and "text" in mail, mail
+    same(flow.subjects(user), [])
+
+
+def test_called_sendmail(flow):
+    """Called by the name of sendmail it is that program"""
+    user = flow.user()
+    address = flow.mail.address(user)
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "sendmail")
+        os.symlink(flow.postern, link)
+        subprocess.run([link, "-oi", "-t"], input=f"From: {address}\nTo: {address}\nSubject: cron\n\none\n.\ntwo\n".encode(), check=True, timeout=30,
+                       env=dict(os.environ, POSTERN_SOCKET=str(flow.daemon.socket_path)))
+    same(flow.arrived(user), ["cron"])
+
+
+def test_time_limit(flow):
+    """--timeout ends a call to a server that never says a word"""
+    _, said = postern(flow, "--timeout", "300ms", "imap.list", "options.host=127.0.0.1", f"options.port={flow.silent_port(flow)}",
+                      "options.tls=none", status=75)
+    assert "timeout" in said, said
