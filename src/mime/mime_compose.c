@@ -204,6 +204,17 @@ static struct plan plan_bytes(const struct facts *f, bool text_like, enum mime_t
     return (struct plan){SEGMENT_BASE64, "base64", false};
 }
 
+/* An attached message: its line ends may be made CRLF, but it must not be encoded. */
+static struct plan plan_message(const struct facts *f, enum mime_transport transport)
+{
+    bool lines = f->longest <= MIME_LINE_MAX && !f->has_nul;
+    if (lines && !f->has_8bit)
+        return (struct plan){SEGMENT_TEXT, "7bit", true};
+    if (lines && transport != MIME_TRANSPORT_7BIT)
+        return (struct plan){SEGMENT_TEXT, "8bit", true};
+    return plan_bytes(f, true, transport);
+}
+
 static int add_content(struct mime_composer *c, const struct mime_source *src, const struct plan *plan,
                        const struct facts *f)
 {
@@ -543,7 +554,8 @@ static int put_attachment(struct body *b, const struct mime_attachment *a)
         r = facts_of(&a->content, &facts);
     if (r < 0)
         return fault_set(h->fault, r, FAULT_STORAGE, NULL, "attachments: the content cannot be read");
-    struct plan plan = plan_bytes(text_like ? &facts : NULL, text_like, h->o->transport);
+    struct plan plan = message ? plan_message(&facts, h->o->transport)
+                               : plan_bytes(text_like ? &facts : NULL, text_like, h->o->transport);
     /* RFC 2046 section 5.2.1 has message/rfc822 in no encoding; what needs one goes as a file. */
     if (message && plan.kind == SEGMENT_BASE64)
         type = SLICE("application/octet-stream");

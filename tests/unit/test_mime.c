@@ -738,6 +738,60 @@ START_TEST(compose_round_trip)
 }
 END_TEST
 
+/* Forwarded messages stay messages as long as the transport takes them. */
+START_TEST(compose_message_part)
+{
+    static const struct {
+        const char *raw;
+        enum mime_transport transport;
+        const char *type, *content;
+    } cases[] = {
+        {"A: b\n\nc\n", MIME_TRANSPORT_7BIT, "rfc822", "A: b\r\n\r\nc\r\n"},
+        {"A: b\r\n\r\n\xf6", MIME_TRANSPORT_8BIT, "rfc822", "A: b\r\n\r\n\xf6"},
+        {"A: b\n\n\xf6\n", MIME_TRANSPORT_7BIT, "octet-stream", "A: b\n\n\xf6\n"},
+    };
+    char out[4096];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct mime_attachment a = {.filename = SLICE("x.eml")};
+        struct mime_outline o = {.text = SLICE("x"), .attachments = &a, .n_attachments = 1};
+        struct mime_composer *c;
+        struct fault fault = {0};
+        mime_source_memory(&a.content, slice_of_str(cases[i].raw));
+        o.transport = cases[i].transport;
+        ck_assert_int_eq(mime_composer_new(&o, &c, &fault), 0);
+        struct mime_message *m = parsed(pulled(c, 512, out, sizeof(out)));
+        ck_slice_eq(mime_message_find(m, SLICE("2"))->subtype, cases[i].type);
+        check_content(m, "2", MIME_READ_BYTES, cases[i].content);
+        mime_message_free(m);
+        mime_composer_free(c);
+    }
+}
+END_TEST
+
+/* A text that holds the boundary which the seed gives: another one is taken. */
+START_TEST(compose_boundary_occurs)
+{
+    char out[8192], evil[1024];
+    struct mime_attachment a = {.filename = SLICE("x")};
+    struct mime_outline o = {.text = SLICE("x"), .attachments = &a, .n_attachments = 1, .seed = 7};
+    struct mime_composer *c;
+    struct fault fault = {0};
+    mime_source_memory(&a.content, SLICE("y"));
+    ck_assert_int_eq(mime_composer_new(&o, &c, &fault), 0);
+    struct slice s = pulled(c, 512, out, sizeof(out));
+    const char *first = memmem(s.data, s.len, "--=_", 4);
+    int n = snprintf(evil, sizeof(evil), "%.*s\n\nnot a part\n", 22, first);
+    mime_composer_free(c);
+    o.text = slice_of(evil, (size_t) n);
+    ck_assert_int_eq(mime_composer_new(&o, &c, &fault), 0);
+    struct mime_message *m = parsed(pulled(c, 512, out, sizeof(out)));
+    ck_assert_uint_eq(m->n_parts, 3);
+    check_content(m, "1", MIME_READ_TEXT, evil);
+    mime_message_free(m);
+    mime_composer_free(c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mime");
@@ -753,6 +807,8 @@ int main(void)
     tcase_add_test(tc, compose_small);
     tcase_add_test(tc, compose_refuses);
     tcase_add_test(tc, compose_round_trip);
+    tcase_add_test(tc, compose_message_part);
+    tcase_add_test(tc, compose_boundary_occurs);
     suite_add_tcase(suite, tc);
     tc = tcase_create("message");
     tcase_set_timeout(tc, 60);
