@@ -29,6 +29,7 @@ static void client_free(void *object)
     mailbox_memory_free(c->mailboxes);
     client_load_unref(c->load);
     user_unref(c->user);
+    free(c->ended);
     free(c->groups);
     free(c);
 }

@@ -36,6 +36,7 @@ void client_load_unref(struct client_load *l);
 
 /* What was answered for a mailbox on this connection (op_uidvalidity_…). */
 struct mailbox_memory;
+struct ended_sessions;
 
 struct client {
     struct list link; /* gateway->clients */
@@ -51,6 +52,7 @@ struct client {
     struct list ops;      /* struct op_core */
     struct list sessions; /* struct op_session_core */
     size_t n_sessions;
+    struct ended_sessions *ended; /* op_session.c's */
     struct mailbox_memory *mailboxes;
     struct client_load *load;
     struct loop_task flush_task;

@@ -227,9 +227,10 @@ int op_uidvalidity_expected(struct op *op, const struct rpc_uidvalidity *given, 
 
 /* --- sessions: a leased connection, valid only on the client's connection that opened it. Calls on one session run one
  * after the other, in the order sent. --- */
+#define SESSION_ID_SIZE 33
 struct op_session {
     struct lease lease;
-    char id[33];     /* 128 random bits in hex */
+    char id[SESSION_ID_SIZE];     /* 128 random bits in hex */
     uint64_t number; /* as gateway.sessions names it to administrators */
     enum protocol protocol;
     struct account *account;

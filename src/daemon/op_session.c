@@ -8,6 +8,7 @@
 #include "must.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -26,6 +27,38 @@ static void session_free(void *object)
 static struct op_session_core *core_of(struct op_session *s)
 {
     return container_of(s, struct op_session_core, session);
+}
+
+/* The latest sessions of a connection that ended, to tell who asks for them why. */
+#define ENDED_REMEMBERED 16
+struct ended_sessions {
+    size_t next;
+    struct {
+        char id[SESSION_ID_SIZE];
+        const char *limit;
+        char why[FAULT_TEXT_MAX];
+    } items[ENDED_REMEMBERED];
+};
+
+static void remember_end(struct client *c, const struct op_session *s, const struct fault *why)
+{
+    if (!c->ended)
+        c->ended = must_calloc(1, sizeof(*c->ended));
+    size_t at = c->ended->next++ % ENDED_REMEMBERED;
+    memcpy(c->ended->items[at].id, s->id, sizeof(s->id));
+    snprintf(c->ended->items[at].why, sizeof(c->ended->items[at].why), "%s", why->text);
+    c->ended->items[at].limit = why->limit;
+}
+
+static int tell_end(const struct client *c, struct slice id, struct fault *fault)
+{
+    for (size_t i = 0; c->ended && i < ENDED_REMEMBERED; i++) {
+        if (!slice_eq(slice_of_str(c->ended->items[i].id), id))
+            continue;
+        fault->limit = c->ended->items[i].limit;
+        return fault_set(fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "%s", c->ended->items[i].why);
+    }
+    return fault_set(fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "no such session on this connection");
 }
 
 /* What waits in its queue hears why. */
@@ -53,8 +86,11 @@ static void session_end(struct op_session_core *sc, const struct fault *why, boo
     loop_timer_clear(&sc->idle);
     loop_timer_clear(&sc->max);
     list_remove(&sc->link);
-    if (s->client)
+    if (s->client) {
         s->client->n_sessions--;
+        if (sc->ready)
+            remember_end(s->client, s, why);
+    }
     s->client = NULL;
     struct op_core *opener = sc->opener;
     sc->opener = NULL;
@@ -223,7 +259,7 @@ struct op_session *op_session_find(struct client *c, struct slice id, struct fau
     list_foreach (&c->sessions, sc, struct op_session_core, link)
         if (sc->ready && slice_eq(slice_of_str(sc->session.id), id))
             return &sc->session;
-    fault_set(fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "no such session on this connection, or it has ended");
+    tell_end(c, id, fault);
     return NULL;
 }
 
