@@ -13,6 +13,12 @@
 
 enum { JOB_IDLE = 0, JOB_QUEUED, JOB_RUNNING, JOB_FINISHED };
 
+struct worker_thread {
+    struct worker_pool *pool;
+    pthread_t id;
+    bool busy;
+};
+
 struct worker_pool {
     struct loop *loop;
     struct loop_io io;
@@ -21,14 +27,26 @@ struct worker_pool {
     struct list queue, finished;
     size_t n_queued, queue_max;
     unsigned threads, max_threads, idle, busy;
+    struct worker_thread *all; /* max_threads of them, the first `started` in use */
+    unsigned started;
     bool closing;
+    bool abandoned; /* the loop's side has gone: the last thread frees the pool */
     int fd;
     char name[16];
 };
 
+static void pool_destroy(struct worker_pool *p)
+{
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->wake);
+    free(p->all);
+    free(p);
+}
+
 static void *worker_main(void *arg)
 {
-    struct worker_pool *p = arg;
+    struct worker_thread *self = arg;
+    struct worker_pool *p = self->pool;
 
     pthread_mutex_lock(&p->lock);
     for (;;) {
@@ -43,6 +61,7 @@ static void *worker_main(void *arg)
         list_remove(&job->link);
         p->n_queued--;
         p->busy++;
+        self->busy = true;
         job->state = JOB_RUNNING;
         pthread_mutex_unlock(&p->lock);
 
@@ -50,19 +69,17 @@ static void *worker_main(void *arg)
 
         pthread_mutex_lock(&p->lock);
         p->busy--;
+        self->busy = false;
         job->state = JOB_FINISHED;
         list_append(&p->finished, &job->link);
         if (!p->closing)
             (void) !write(p->fd, &(uint64_t){1}, sizeof(uint64_t));
     }
-    /* The last one out frees what the loop's side has left: threads may outlive worker_pool_free(). */
-    bool last = --p->threads == 0;
+    /* The last one out frees what the loop's side has left: threads that were busy outlive worker_pool_free(). */
+    bool last = --p->threads == 0 && p->abandoned;
     pthread_mutex_unlock(&p->lock);
-    if (last) {
-        pthread_mutex_destroy(&p->lock);
-        pthread_cond_destroy(&p->wake);
-        free(p);
-    }
+    if (last)
+        pool_destroy(p);
     return NULL;
 }
 
@@ -91,6 +108,11 @@ struct worker_pool *worker_pool_new(struct loop *l, const char *name, unsigned t
     struct worker_pool *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
+    p->all = calloc(threads, sizeof(*p->all));
+    if (!p->all) {
+        free(p);
+        return NULL;
+    }
     p->loop = l;
     p->max_threads = threads;
     p->queue_max = queue_max;
@@ -102,6 +124,7 @@ struct worker_pool *worker_pool_new(struct loop *l, const char *name, unsigned t
         loop_io_done(&p->io);
         if (p->fd >= 0)
             close(p->fd);
+        free(p->all);
         free(p);
         return NULL;
     }
@@ -126,37 +149,48 @@ void worker_pool_free(struct worker_pool *p)
         list_append(&dead, node);
     }
     close(p->fd);
-    bool last = p->threads == 0;
+    /* Idle threads end at once, with what libraries keep for each thread; nobody waits for a busy one. */
+    unsigned n = 0;
+    for (unsigned i = 0; i < p->started; i++) {
+        if (p->all[i].busy)
+            pthread_detach(p->all[i].id);
+        else
+            p->all[n++].id = p->all[i].id;
+    }
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(p->all[i].id, NULL);
 
     struct worker_job *job;
     list_foreach(&dead, job, struct worker_job, link)
         job->destroy(job);
-    if (last) {
-        pthread_mutex_destroy(&p->lock);
-        pthread_cond_destroy(&p->wake);
-        free(p);
-    }
+    pthread_mutex_lock(&p->lock);
+    bool last = p->threads == 0;
+    p->abandoned = true;
+    pthread_mutex_unlock(&p->lock);
+    if (last)
+        pool_destroy(p);
 }
 
 /* With p->lock held. */
 static void start_thread(struct worker_pool *p)
 {
     pthread_attr_t attr;
-    pthread_t thread;
+    struct worker_thread *thread = &p->all[p->started];
     sigset_t all, old;
 
     if (pthread_attr_init(&attr) != 0)
         return;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, WORKER_STACK);
     /* Signals are the loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (pthread_create(&thread, &attr, worker_main, p) == 0) {
-        pthread_setname_np(thread, p->name);
+    thread->pool = p;
+    if (pthread_create(&thread->id, &attr, worker_main, thread) == 0) {
+        pthread_setname_np(thread->id, p->name);
         p->threads++;
+        p->started++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
