@@ -36,11 +36,12 @@ smtp_host_lookup = native
 smtpd_peername_lookup = no
 smtpd_banner = $myhostname ESMTP $mail_name
 
-# users of the domain go to Dovecot, a domain of its own to nowhere (for benchmarks), all else is refused
+# users of the domain go to Dovecot; for benchmarks, mail for one domain is queued and thrown away, for another thrown away
+# without being queued; all else is refused
 virtual_mailbox_domains = {domain}
 virtual_mailbox_maps = texthash:{folder}/users
 virtual_transport = lmtp:unix:{lmtp}
-relay_domains = sink.{domain}
+relay_domains = sink.{domain}, null.{domain}
 transport_maps = inline:{{ sink.{domain}=discard: }}
 default_transport = error:5.1.2 this server sends nothing to other hosts
 recipient_delimiter = +
@@ -151,7 +152,8 @@ def configure(instance):
     (folder / "users").write_text("".join(f"{name}@{instance.domain} here\n" for name in instance.users)
                                   + f"later@{instance.domain} here\nbusy@{instance.domain} here\n")
     (folder / "answers").write_text(f"later@{instance.domain} 450 4.7.1 come again later\n"
-                                    f"busy@{instance.domain} 452 4.3.1 no room\n")
+                                    f"busy@{instance.domain} 452 4.3.1 no room\n"
+                                    f"null.{instance.domain} DISCARD\n")
     return [{
         "name": "postfix",
         "command": ["/usr/lib/postfix/sbin/master", "-s", "-c", str(config)],
