@@ -47,8 +47,9 @@ struct imap_call {
 
     /* Filled while it runs. */
     uint32_t uidvalidity;    /* of the selected mailbox */
-    bool began, given_away;  /* given_away: part of the answer has left */
-    unsigned turns;          /* starts so far */
+    bool began;
+    bool given_away;         /* part of the answer has left */
+    bool acted;              /* a command that changes something was answered with yes */
 
     struct imap_command select, command;
     struct imap_set set;     /* `uids` or `numbers` */

@@ -97,7 +97,6 @@ static int start(struct exchange *x, struct session *s, struct fault *fault)
     call->session = s;
     call->began = false;
     call->next_range = 0;
-    call->turns++;
     fault_clear(&call->fault);
     if (!call->mailbox.data || (is_selected(call, session_engine(s), &pending) && !pending))
         return begin(call, fault);
@@ -150,6 +149,9 @@ static void event(struct exchange *x, struct session *s, const struct engine_eve
         imap_client_selected(imap_call_engine(call), &box);
         call->uidvalidity = box.uidvalidity;
     }
+    const struct imap_command *command = container_of(base->request, struct imap_command, request);
+    if (base->type == ENGINE_EVENT_DONE && !base->fault && imap_kind_changes(command->kind))
+        call->acted = true;
     if (base->type == ENGINE_EVENT_DONE && base->fault)
         remember_fault(call, base->fault);
     else if (!fault_is_set(&call->fault))
@@ -166,7 +168,7 @@ static ssize_t body(struct exchange *x, struct engine_request *request, const ch
 static bool restart(struct exchange *x)
 {
     struct imap_call *call = call_of(x);
-    return !call->given_away;
+    return !call->given_away && !call->acted;
 }
 
 static void dispose(struct op_exchange *ox)
@@ -185,6 +187,13 @@ static void done(struct exchange *x, const struct fault *fault)
 {
     struct imap_call *call = call_of(x);
     const struct fault *why = fault && fault_is_set(fault) ? fault : fault_is_set(&call->fault) ? &call->fault : NULL;
+    struct fault partly;
+    if (why && call->acted && why->outcome == OUTCOME_NONE) {
+        /* What came before the failure has been done, and must not be done again. */
+        partly = *why;
+        partly.outcome = why->kind == FAULT_REJECTED ? OUTCOME_DONE : OUTCOME_UNKNOWN;
+        why = &partly;
+    }
     struct op *op = op_exchange_end(x, why);
     if (call->ops->ended)
         call->ops->ended(call, why);

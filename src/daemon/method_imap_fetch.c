@@ -29,6 +29,7 @@ struct fetch_call {
     bool listed;
     bool in_message;      /* op_item_begin() was called */
     bool odd_items;
+    bool has_uid;         /* it stands in the message's object */
     struct section sections[SECTIONS_MAX];
     size_t n_sections;
     struct op_pipe *pipe;
@@ -279,6 +280,7 @@ static bool message_begin(struct fetch_call *f, struct op *op, const struct imap
         json_write_member_uint(&op->w, "uid", e->fetch.uid);
     json_write_member_uint(&op->w, "seq", e->fetch.number);
     f->in_message = true;
+    f->has_uid = e->fetch.uid != 0;
     return true;
 }
 
@@ -433,11 +435,15 @@ static void fetch_segment(struct fetch_call *f, struct op *op, const struct imap
             message_over(f);
         return;
     }
-    if (!e->fetch.first && e->fetch.last && e->fetch.discard) {
+    bool late = !f->has_uid && e->fetch.uid; /* behind a section's bytes */
+    if ((e->fetch.last && e->fetch.discard) || (late && !f->call.command.numbers && !is_new(f, e->fetch.uid))) {
         op_item_drop(op);
         message_over(f);
         return;
     }
+    if (late)
+        json_write_member_uint(&op->w, "uid", e->fetch.uid);
+    f->has_uid = f->has_uid || late;
     write_items(f, op, e->fetch.items, &had);
     if (e->fetch.last)
         message_end(f, op, e->fetch.items);

@@ -592,7 +592,8 @@ START_TEST(append_refused_while_it_is_sent)
     struct imap_command append = {.kind = IMAP_APPEND, .mailbox = SLICE("Sent"), .body_size = 5};
     start_ready(&d, steps[_i], CAPS);
     submit(&d, &append);
-    heard(&d, "% APPEND Sent {5+}\r\n");
+    heard(&d, "% APPEND Sent {5}\r\n"); /* whatever the server offers: a dead connection stores nothing */
+    say(&d, "+ go");
     ck_assert_int_eq(d.e->ops->body(d.e, "ab", 2, false), 2);
     say(&d, "%1 NO [OVERQUOTA] full");
     happened(&d, "");
@@ -603,7 +604,8 @@ START_TEST(append_refused_while_it_is_sent)
     heard(&d, "abcde\r\n");
     /* The next command goes on as ever; a longer body than announced never goes out. */
     submit(&d, &append);
-    heard(&d, "% APPEND Sent {5+}\r\n");
+    heard(&d, "% APPEND Sent {5}\r\n");
+    say(&d, "+ go");
     ck_assert_int_lt(d.e->ops->body(d.e, "abcdef", 6, true), 0);
     heard(&d, "");
     stop(&d);

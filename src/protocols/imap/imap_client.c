@@ -397,6 +397,7 @@ int imap_client_submit(struct engine *e, struct imap_command *command, struct fa
     command->request.state = REQUEST_QUEUED;
     command->request.begin_offset = command->request.end_offset = UINT64_MAX;
     command->request.has_body = command->kind == IMAP_APPEND;
+    command->request.changes = imap_kind_changes(command->kind);
     command->status = IMAP_STATUS_NONE;
     command->body_open = command->answered_early = false;
     command->wanted = 0;

@@ -53,6 +53,8 @@ enum imap_kind {
 /* "SELECT", …; and in lower case, for a fault's stage. Static. */
 const char *imap_kind_name(enum imap_kind kind);
 const char *imap_kind_stage(enum imap_kind kind);
+/* Whether it has an effect that must not happen twice: request.changes is set so when it is submitted. */
+bool imap_kind_changes(enum imap_kind kind);
 
 enum imap_store { IMAP_STORE_SET = 0, IMAP_STORE_ADD, IMAP_STORE_REMOVE };
 

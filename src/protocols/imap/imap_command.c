@@ -12,6 +12,7 @@
 static const struct {
     const char *name, *stage, *arguments;
     int needs; /* capability; IMAP_CAP_COUNT: none */
+    bool changes;
 } kinds[IMAP_KIND_COUNT] = {
     [IMAP_SELECT] = {"SELECT", "select", "m", IMAP_CAP_COUNT},
     [IMAP_EXAMINE] = {"EXAMINE", "examine", "m", IMAP_CAP_COUNT},
@@ -20,26 +21,26 @@ static const struct {
     [IMAP_STATUS] = {"STATUS", "status", "mI", IMAP_CAP_COUNT},
     [IMAP_FETCH] = {"FETCH", "fetch", "SI", IMAP_CAP_COUNT},
     [IMAP_SEARCH] = {"SEARCH", "search", "Q", IMAP_CAP_COUNT},
-    [IMAP_STORE] = {"STORE", "store", "SF", IMAP_CAP_COUNT},
-    [IMAP_COPY] = {"COPY", "copy", "So", IMAP_CAP_COUNT},
-    [IMAP_MOVE] = {"MOVE", "move", "So", IMAP_CAP_MOVE},
-    [IMAP_EXPUNGE] = {"EXPUNGE", "expunge", "S", IMAP_CAP_COUNT},
-    [IMAP_APPEND] = {"APPEND", "append", "mA", IMAP_CAP_COUNT},
+    [IMAP_STORE] = {"STORE", "store", "SF", IMAP_CAP_COUNT, true},
+    [IMAP_COPY] = {"COPY", "copy", "So", IMAP_CAP_COUNT, true},
+    [IMAP_MOVE] = {"MOVE", "move", "So", IMAP_CAP_MOVE, true},
+    [IMAP_EXPUNGE] = {"EXPUNGE", "expunge", "S", IMAP_CAP_COUNT, true},
+    [IMAP_APPEND] = {"APPEND", "append", "mA", IMAP_CAP_COUNT, true},
     [IMAP_NOOP] = {"NOOP", "noop", "", IMAP_CAP_COUNT},
     [IMAP_CHECK] = {"CHECK", "check", "", IMAP_CAP_COUNT},
-    [IMAP_CLOSE] = {"CLOSE", "close", "", IMAP_CAP_COUNT},
+    [IMAP_CLOSE] = {"CLOSE", "close", "", IMAP_CAP_COUNT, true},
     [IMAP_UNSELECT] = {"UNSELECT", "unselect", "", IMAP_CAP_UNSELECT},
-    [IMAP_CREATE] = {"CREATE", "create", "m", IMAP_CAP_COUNT},
-    [IMAP_DELETE] = {"DELETE", "delete", "m", IMAP_CAP_COUNT},
-    [IMAP_RENAME] = {"RENAME", "rename", "mo", IMAP_CAP_COUNT},
-    [IMAP_SUBSCRIBE] = {"SUBSCRIBE", "subscribe", "m", IMAP_CAP_COUNT},
-    [IMAP_UNSUBSCRIBE] = {"UNSUBSCRIBE", "unsubscribe", "m", IMAP_CAP_COUNT},
+    [IMAP_CREATE] = {"CREATE", "create", "m", IMAP_CAP_COUNT, true},
+    [IMAP_DELETE] = {"DELETE", "delete", "m", IMAP_CAP_COUNT, true},
+    [IMAP_RENAME] = {"RENAME", "rename", "mo", IMAP_CAP_COUNT, true},
+    [IMAP_SUBSCRIBE] = {"SUBSCRIBE", "subscribe", "m", IMAP_CAP_COUNT, true},
+    [IMAP_UNSUBSCRIBE] = {"UNSUBSCRIBE", "unsubscribe", "m", IMAP_CAP_COUNT, true},
     [IMAP_CAPABILITY] = {"CAPABILITY", "capability", "", IMAP_CAP_COUNT},
     [IMAP_NAMESPACE] = {"NAMESPACE", "namespace", "", IMAP_CAP_NAMESPACE},
     [IMAP_ID] = {"ID", "id", "N", IMAP_CAP_ID},
     [IMAP_ENABLE] = {"ENABLE", "enable", "i", IMAP_CAP_ENABLE},
     [IMAP_LOGOUT] = {"LOGOUT", "logout", "", IMAP_CAP_COUNT},
-    [IMAP_GENERIC] = {"", "exec", "g", IMAP_CAP_COUNT},
+    [IMAP_GENERIC] = {"", "exec", "g", IMAP_CAP_COUNT, true},
 };
 
 const char *imap_kind_name(enum imap_kind kind)
@@ -50,6 +51,11 @@ const char *imap_kind_name(enum imap_kind kind)
 const char *imap_kind_stage(enum imap_kind kind)
 {
     return kinds[kind].stage;
+}
+
+bool imap_kind_changes(enum imap_kind kind)
+{
+    return kinds[kind].changes;
 }
 
 static void write_mailbox(struct imap_client *c, struct slice name, bool pattern)
@@ -130,9 +136,9 @@ static void write_append(struct writer *w, const struct imap_command *cmd)
         writer_quoted(w, cmd->date);
         writer_char(w, ' ');
     }
-    /* A large message is worth a round trip: the server can refuse it before it is sent. */
-    if (cmd->body_size > IMAP_SYNC_ABOVE)
-        w->literals = WRITER_LITERAL_SYNC;
+    /* The round trip is worth it: the server can refuse before the message is sent, and a connection that has died
+     * unnoticed has certainly stored nothing. */
+    w->literals = WRITER_LITERAL_SYNC;
     writer_literal_announce(w, cmd->body_size, NULL);
     w->literals = literals;
 }

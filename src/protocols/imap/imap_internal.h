@@ -14,7 +14,6 @@
 #define IMAP_LITERAL_MAX (UINT64_C(1) << 31)
 #define IMAP_OUTPUT_MAX (4u * 1024 * 1024)
 #define IMAP_OUTPUT_LOW (256u * 1024) /* no further command is written, no body asked for, while more waits */
-#define IMAP_SYNC_ABOVE 65536u /* longer messages wait for the server's word before they are sent */
 #define IMAP_TEXT_MAX 65536u   /* capabilities, flags, greeting that are kept */
 
 enum imap_state {

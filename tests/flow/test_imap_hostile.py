@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""IMAP servers that are broken, odd or hostile."""
+
+import contextlib
+import time
+
+from fake_imap import FakeImap
+from harness import INVALID_PARAMS, same, text_of
+
+
+@contextlib.contextmanager
+def against(flow, answers=None, **more):
+    """A server that answers so, and a client of a daemon whose account `a` it is."""
+    with FakeImap(answers, **more) as server, flow.own_daemon({"a": server.account()}) as daemon:
+        client = daemon.client()
+        try:
+            yield server, client
+            client.call("gateway.ping")
+        finally:
+            client.close()
+
+
+def fetch(client, **params):
+    return client.call("imap.fetch", **dict({"account": "a", "uids": "1:3", "items": ["FLAGS", "BODY.PEEK[]"]}, **params))
+
+
+def test_wrong_messages(flow):
+    """What was not asked for, has no UID or comes twice is not reported"""
+    big = "x" * 9000
+    answer = ("* 1 FETCH (UID 1 FLAGS () BODY[] {3}\r\none)\r\n* 9 FETCH (UID 9 FLAGS () BODY[] \"nine\")\r\n"
+              "* 2 FETCH (FLAGS () BODY[] \"nobody\")\r\n* 1 FETCH (UID 1 FLAGS () BODY[] \"again\")\r\n"
+              f"* 8 FETCH (UID 8 BODY[] {{9000}}\r\n{big})\r\n* 3 EXPUNGE\r\n* 0 EXPUNGE\r\n* 999999 EXPUNGE\r\n+ surprise\r\n"
+              f"* 2 FETCH (BODY[] {{9000}}\r\n{big} UID 77)\r\n* 2 FETCH (FLAGS (\\Seen) UID 2)\r\n"
+              f"* 2 FETCH (BODY[] {{9000}}\r\n{big} UID 2 FLAGS (\\Seen))\r\n* 3 FETCH (UID 3 FLAGS () BODY[] NIL)\r\n% OK x\r\n")
+    with against(flow, {"UID FETCH": answer}) as (server, client):
+        messages = fetch(client)["messages"]
+        same([one["uid"] for one in messages], [1, 2, 3])
+        same(text_of(messages[0]["sections"]["BODY[]"]), b"one")
+        same((messages[1]["flags"], messages[1]["sections"]["BODY[]"]["size"]), (["\\Seen"], 9000))
+        same(messages[2]["sections"], {"BODY[]": None})
+
+
+def test_odd_items(flow):
+    """One odd item is that message's defect, the rest is delivered"""
+    answer = ("* 1 FETCH (UID 1 ENVELOPE (\"00-Jan-0000\" {4}\r\na\"bc (broken) NIL NIL NIL NIL NIL NIL \"<i@x>\") RFC822.SIZE -5 FLAGS (\\Seen))\r\n"
+              "* 2 FETCH (UID 2 BODYSTRUCTURE ((\"text\" (\"x\")) INTERNALDATE \"nonsense\")\r\n"
+              "* 3 FETCH (UID 3 BODYSTRUCTURE (\"text\" \"plain\" NIL NIL NIL \"7bit\" 10 -1) ENVELOPE NIL INTERNALDATE \" 1-Jan-2026 00:00:00 +0100\""
+              " X-UNKNOWN (a \"b\"))\r\n% OK x\r\n")
+    with against(flow, {"UID FETCH": answer}) as (server, client):
+        one, two, three = fetch(client, items=["ENVELOPE", "BODYSTRUCTURE", "INTERNALDATE", "RFC822.SIZE"])["messages"]
+        same((one["envelope"]["subject"], one["envelope"]["date"], one["envelope"]["message_id"]), ("a\"bc", None, "i@x"))
+        same((one["size"], text_of(one["raw"]["RFC822.SIZE"]), one["flags"]), (None, b"-5", ["\\Seen"]))
+        assert one["defects"] and two["defects"] and three["defects"], (one, two, three)
+        same((three["bodystructure"]["size"], three["envelope"], three["internaldate"]), (10, None, "2026-01-01T00:00:00+01:00"))
+        same(text_of(three["raw"]["X-UNKNOWN"]), b"(a \"b\")")
+
+
+def test_desynchronised(flow):
+    """Broken streams end the connection, and the next call works on another"""
+    broken = ["* 1 FETCH (UID 1 BODY[] {4294967295}\r\n", "* 1 FETCH (UID 1 BODY[] {-1}\r\n", "garbage\r\n", "A1 OK stray\r\n",
+              "* 1 FETCH (UID 1 BODY[] {99999999999999999999}\r\n", "\r\n", "* LIST () \"/\" {3000000000}\r\n"]
+    for text in broken:
+        calls = []
+
+        def answer(server, wire, tag, line):
+            calls.append(line)
+            wire.sendall(text.encode() if len(calls) <= 2 else f"* 1 FETCH (UID 1 FLAGS ())\r\n{tag} OK x\r\n".encode())
+        with against(flow, {"UID FETCH": answer}) as (server, client):
+            error = client.fails("protocol", "imap.fetch", account="a", uids=[1], items=["FLAGS"])
+            same((error.data["protocol"], error.data["outcome"]), ("imap", "none"), text)
+            calls[:] = [1, 2]
+            same(len(fetch(client, uids=[1], items=["FLAGS"])["messages"]), 1, text)
+            assert server.connections >= 2, text
+
+
+def test_lost_while_it_answers(flow):
+    """A read is repeated once where nothing was given away; a change whose fate is not known is not"""
+    calls = []
+
+    def bye(server, wire, tag, line):
+        calls.append(line)
+        if len(calls) == 1:
+            wire.sendall(b"* BYE restarting\r\n")
+            wire.close()
+            wire.detach()
+        else:
+            wire.sendall(f"* 1 FETCH (UID 1 FLAGS ())\r\n{tag} OK x\r\n".encode())
+
+    def lost(server, wire, tag, line):
+        calls.append(line)
+        wire.shutdown(2)
+    with against(flow, {"UID FETCH": bye, "UID MOVE": lost, "APPEND": lost}) as (server, client):
+        same(len(fetch(client, uids=[1], items=["FLAGS"])["messages"]), 1)
+        for method, params in (("imap.move", {"uids": [1], "destination": "x", "uidvalidity": "any"}), ("imap.append", {"raw": "Subject: x\n\nx\n"})):
+            calls.clear()
+            error = client.fails("disconnected", method, account="a", **params)
+            same((error.data["outcome"], len(calls)), ("unknown", 1), method)
+
+
+def test_half_a_move(flow):
+    """A move in steps that is cut off or refused half way is not begun anew, and says that something was done"""
+    def cut(server, wire, tag, line):
+        wire.shutdown(2)
+    for answer, kind, outcome in ((cut, "disconnected", "unknown"), ("% NO [EXPUNGEISSUED] x\r\n", "rejected", "done")):
+        with against(flow, {"UID STORE": answer}, capabilities="IMAP4rev1 UIDPLUS") as (server, client):
+            error = client.fails(kind, "imap.move", account="a", uids="1:2", destination="Sent", uidvalidity="any")
+            same((error.data["outcome"], len(server.said("UID COPY")), len(server.said("UID EXPUNGE"))), (outcome, 1, 0), kind)
+
+
+def test_uidvalidity(flow):
+    """UIDs of another time reach nobody"""
+    with against(flow, {"UID FETCH": "* 1 FETCH (UID 1 FLAGS ())\r\n% OK x\r\n"}) as (server, client):
+        same(fetch(client, items=["FLAGS"])["uidvalidity"], 7)
+        client.call("imap.store", account="a", uids=[1], command="FLAGS", flags=[])
+        server.uidvalidity = 8
+        for wire in server.open:
+            wire.shutdown(2)
+        time.sleep(0.2)
+        before = len(server.said("UID"))
+        error = client.fails("uidvalidity", "imap.store", account="a", uids=[1], command="FLAGS", flags=[])
+        same((error.data["expected"], error.data["found"], len(server.said("UID"))), (7, 8, before))
+        client.fails("uidvalidity", "imap.fetch", account="a", uids=[1], items=["FLAGS"], uidvalidity=7)
+        same(len(server.said("UID")), before)
+        same(fetch(client, items=["FLAGS"], uidvalidity="any")["uidvalidity"], 8)
+
+
+def test_poor_server(flow):
+    """Without extensions what can be done honestly is done, the rest names what is missing"""
+    poor = {"UID SEARCH": "* SEARCH 3 1\r\n* SEARCH 2 (MODSEQ 9)\r\n% OK x\r\n"}
+    with against(flow, poor, capabilities="IMAP4rev1") as (server, client):
+        same(client.call("imap.search", account="a", query=["SUBJECT", "Grüße {5}\" x"])["uids"], [3, 1, 2])
+        same(server.said("UID SEARCH"), ["UID SEARCH CHARSET UTF-8 SUBJECT {14}\r\nGrÃ¼Ã\x9fe {5}\" x".replace("{14}", "{%d}" % len("Grüße {5}\" x".encode()))])
+        assert "MOVE" in str(client.fails("missing_extension", "imap.move", account="a", uids=[1], destination="x", uidvalidity="any").error)
+        assert "UIDPLUS" in str(client.fails("missing_extension", "imap.expunge", account="a", uids=[1], uidvalidity="any").error)
+        same(client.call("imap.append", account="a", raw="Subject: x\n\nx\n"), {})
+        assert server.said("APPEND INBOX {")
+    with against(flow, {"UID COPY": "% OK [COPYUID 5 1:2 11:12] x\r\n"}, capabilities="IMAP4rev1 UIDPLUS") as (server, client):
+        answer = client.call("imap.move", account="a", uids="1:2", destination="Sent", uidvalidity="any")
+        same(answer, {"uidvalidity": 5, "uids": [[1, 11], [2, 12]]})
+        same([line.split()[1] for line in server.said("UID")], ["COPY", "STORE", "EXPUNGE"])
+        same(server.said("UID STORE"), ["UID STORE 1:2 +FLAGS.SILENT (\\Deleted)"])
+
+
+def test_no_injection(flow):
+    """Nothing that a caller gives ends a command and begins another"""
+    with against(flow) as (server, client):
+        evil = "x\r\nZ LOGOUT"
+        tries = [("imap.status", {"mailbox": evil}), ("imap.status", {"mailbox": "x", "items": ["A) (B"]}),
+                 ("imap.search", {"query": evil}), ("imap.search", {"query": "UNSEEN) NOOP ("}),
+                 ("imap.fetch", {"uids": "1\r\nZ LOGOUT"}), ("imap.fetch", {"uids": [1], "items": ["BODY[]) (FLAGS"]}),
+                 ("imap.store", {"uids": [1], "uidvalidity": "any", "command": "FLAGS", "flags": ["a) EXPUNGE ("]}),
+                 ("imap.copy", {"uids": [1], "uidvalidity": "any", "destination": evil}),
+                 ("imap.append", {"raw": "x: y\n\n", "date": "2026-01-01T00:00:00Z\" {5}"}), ("imap.list", {"pattern": evil})]
+        for method, params in tries:
+            client.fails(INVALID_PARAMS, method, account="a", **params)
+        client.call("imap.list", account="a", reference="a\"b\\", pattern="%{5}")
+        assert server.said('LIST "a\\"b\\\\" "%{5}"'.replace('"a\\', '"a\\')), server.lines
+        words = {line.split()[0] for line in server.lines}
+        assert words <= {"LOGIN", "CAPABILITY", "LIST", "NOOP", "EXAMINE", "SELECT"}, server.lines
+
+
+def test_untrusted_greetings(flow):
+    """No credential goes where TLS was required and is not to be had, or the login is skipped"""
+    for greeting, kind in (("* PREAUTH [CAPABILITY IMAP4rev1] x\r\n", "tls"), ("* OK [CAPABILITY IMAP4rev1] x\r\n", "tls"),
+                           ("* BYE too busy\r\n", "rejected"), ("220 mail ESMTP\r\n", "protocol")):
+        with FakeImap(greeting=greeting) as server:
+            account = server.account()
+            account["imap"]["tls"] = "all"
+            with flow.own_daemon({"a": account}) as daemon, daemon.client() as client:
+                client.fails(kind, "imap.status", account="a")
+                same(server.said("LOGIN"), [], greeting)
+
+
+def test_pipelining(flow):
+    """Fetches of several callers share one connection and one SELECT"""
+    def answer(server, wire, tag, line):
+        uid = line.split()[2]
+        time.sleep(0.02)
+        wire.sendall(f"* {uid} FETCH (UID {uid} FLAGS (f{uid}))\r\n{tag} OK x\r\n".encode())
+    with FakeImap({"UID FETCH": answer}) as server:
+        account = server.account()
+        account["imap"]["pool_size"] = 1
+        with flow.own_daemon({"a": account}) as daemon, daemon.client() as client:
+            numbers = [client.begin("imap.fetch", account="a", uids=[uid], items=["FLAGS"]) for uid in range(1, 31)]
+            for uid, number in enumerate(numbers, 1):
+                same([(one["uid"], one["flags"]) for one in client.finish(number)[0]["messages"]], [(uid, [f"f{uid}"])])
+        same((server.connections, len(server.said("EXAMINE")), len(server.said("SELECT"))), (1, 1, 0))
