@@ -5,7 +5,7 @@ noinst_LTLIBRARIES += libclient.la
 libclient_la_CPPFLAGS = $(CLIENT_CPPFLAGS)
 # Of rpc the library needs the reader alone.
 libclient_la_SOURCES = \
-	src/rpc/json_reader.c \
+	$(JSON_READER_SOURCES) \
 	%reldir%/library.h \
 	%reldir%/client_connect.c \
 	%reldir%/client_content.c \

@@ -1,5 +1,7 @@
 # rpc: may use util, and nothing else.
 noinst_LTLIBRARIES += librpc.la
+# The reader by itself, which libpostern has inside.
+JSON_READER_SOURCES = %reldir%/json_number.c %reldir%/json_reader.c %reldir%/json_reader.h
 librpc_la_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
 librpc_la_SOURCES = \
 	%reldir%/api_gateway.c %reldir%/api_gateway.h \
@@ -7,8 +9,7 @@ librpc_la_SOURCES = \
 	%reldir%/api_mail.c %reldir%/api_mail.h \
 	%reldir%/api_pop3.c %reldir%/api_pop3.h \
 	%reldir%/api_smtp.c %reldir%/api_smtp.h \
-	%reldir%/json_number.c \
-	%reldir%/json_reader.c %reldir%/json_reader.h \
+	$(JSON_READER_SOURCES) \
 	%reldir%/json_writer.c %reldir%/json_writer.h \
 	%reldir%/rpc_answer.c \
 	%reldir%/rpc_decode.c %reldir%/rpc_decode.h \
