@@ -38,9 +38,9 @@ struct loop *loop_new(void)
         return NULL;
     struct event_config *config = event_config_new();
     if (config) {
-        /* One thread owns the base; batching epoll_ctl saves a system call for each event that is re-armed. */
-        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
-                                          EVENT_BASE_FLAG_PRECISE_TIMER);
+        /* One thread owns the base; batching epoll_ctl saves a system call for each event that is re-armed. Without
+         * precise timers there is no timerfd to be set in each turn; milliseconds are all that is needed. */
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
         l->base = event_base_new_with_config(config);
         event_config_free(config);
     }
