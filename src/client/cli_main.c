@@ -77,6 +77,8 @@ static int call_method(struct cli *cli, int argc, char **argv)
         return status;
     if (rpc_method_find(slice_of_str(argv[0]), &id) == 0)
         row = rpc_method_row(id);
+    if (row && cli->output && !(row->flags & RPC_CONTENTS))
+        status = cli_fail(cli, EX_USAGE, "the answer of %s has no content for --output", row->name);
     for (int i = 1; i < argc && !status; i++)
         status = cli_params_add(cli, &params, row, argv[i]);
     /* The account of the command line is for those methods only that take one, and name no other place. */

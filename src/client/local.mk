@@ -38,13 +38,17 @@ postern_SOURCES = \
 	%reldir%/cli_sendmail.c
 postern_LDADD = libclient.la librpc.la libutil.la $(JANSSON_LIBS)
 
-bashcompletiondir = $(datadir)/bash-completion/completions
-EXTRA_DIST += %reldir%/postern.bash
+# Each shell wants the file by its own name.
+EXTRA_DIST += %reldir%/complete.bash %reldir%/complete.fish %reldir%/complete.zsh
 install-data-hook: install-completion
 install-completion:
-	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
-	$(INSTALL_DATA) $(srcdir)/src/client/postern.bash '$(DESTDIR)$(bashcompletiondir)/postern'
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/bash-completion/completions' '$(DESTDIR)$(datadir)/zsh/site-functions' \
+		'$(DESTDIR)$(datadir)/fish/vendor_completions.d'
+	$(INSTALL_DATA) $(srcdir)/src/client/complete.bash '$(DESTDIR)$(datadir)/bash-completion/completions/postern'
+	$(INSTALL_DATA) $(srcdir)/src/client/complete.zsh '$(DESTDIR)$(datadir)/zsh/site-functions/_postern'
+	$(INSTALL_DATA) $(srcdir)/src/client/complete.fish '$(DESTDIR)$(datadir)/fish/vendor_completions.d/postern.fish'
 uninstall-hook: uninstall-completion
 uninstall-completion:
-	rm -f '$(DESTDIR)$(bashcompletiondir)/postern'
+	rm -f '$(DESTDIR)$(datadir)/bash-completion/completions/postern' '$(DESTDIR)$(datadir)/zsh/site-functions/_postern' \
+		'$(DESTDIR)$(datadir)/fish/vendor_completions.d/postern.fish'
 .PHONY: install-completion uninstall-completion
