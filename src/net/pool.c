@@ -190,6 +190,14 @@ void pool_resume(struct pool *p)
     pool_look(p);
 }
 
+void pool_note_deadlines(struct pool *p, const struct exchange *x)
+{
+    if (x->queue_deadline_ms && (p->expiry_ms == 0 || x->queue_deadline_ms < p->expiry_ms))
+        p->expiry_ms = x->queue_deadline_ms;
+    if (x->deadline_ms && (p->expiry_ms == 0 || x->deadline_ms < p->expiry_ms))
+        p->expiry_ms = x->deadline_ms;
+}
+
 int pool_submit(struct pool *p, struct exchange *x, struct fault *fault)
 {
     if (p->state != POOL_OPEN)
@@ -211,6 +219,7 @@ int pool_submit(struct pool *p, struct exchange *x, struct fault *fault)
     x->submitted_ms = pool_now(p);
     if (x->queue_deadline_ms == 0 && p->endpoint->queue_timeout_ms)
         x->queue_deadline_ms = x->submitted_ms + p->endpoint->queue_timeout_ms;
+    pool_note_deadlines(p, x);
     pool_look(p);
     return 0;
 }

@@ -20,9 +20,18 @@ static void expire_waiter(struct exchange *x, void *arg)
                   fault_is_set(&p->stats.last_fault) ? "; the last one that failed: " : "", p->stats.last_fault.text);
         exchange_end(x, &fault);
     } else {
-        pool_wake_at(p, x->queue_deadline_ms);
-        pool_wake_at(p, x->deadline_ms);
+        pool_note_deadlines(p, x);
     }
+}
+
+/* All are looked at only when one is due: a long queue must not cost at each event. */
+static void expire_waiters(struct pool *p)
+{
+    if (p->expiry_ms && p->expiry_ms <= pool_now(p)) {
+        p->expiry_ms = 0;
+        fair_queue_walk(&p->queue, expire_waiter, p);
+    }
+    pool_wake_at(p, p->expiry_ms);
 }
 
 /* --- sessions that should go --- */
@@ -236,7 +245,7 @@ void pool_converge(void *arg)
     struct fault fault;
 
     p->wake_ms = 0;
-    fair_queue_walk(&p->queue, expire_waiter, p);
+    expire_waiters(p);
     pool_expire_leases(p);
     tend_sessions(p);
     if (p->state == POOL_OPEN) {

@@ -62,6 +62,7 @@ struct pool {
     unsigned auth_failures;
     uint64_t broken_until_ms; /* the breaker; 0: closed */
     uint64_t rate_us;         /* when the rate limit's account is settled */
+    uint64_t expiry_ms;       /* earliest deadline of what waits in the queue; 0: none */
     uint64_t wake_ms;         /* earliest time at which there is something to do; 0: none */
     enum { POOL_OPEN, POOL_PAUSED, POOL_CLOSING, POOL_CLOSED } state;
     uint64_t grace_until_ms;
@@ -88,6 +89,9 @@ static inline void pool_wake_at(struct pool *p, uint64_t ms)
 /* pool.c */
 /* The last connection is gone. */
 void pool_finish(struct pool *p);
+
+/* Notes the deadlines of an exchange that joins the queue. */
+void pool_note_deadlines(struct pool *p, const struct exchange *x);
 
 /* pool_place.c */
 void pool_converge(void *arg);

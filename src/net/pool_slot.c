@@ -172,6 +172,7 @@ static void slot_lost(struct session *s, struct exchange *x, const struct fault 
         x->orphan_bytes = 0;
         if (x->queue_deadline_ms)
             x->queue_deadline_ms = MAX(x->queue_deadline_ms, pool_now(p) + p->endpoint->queue_timeout_ms);
+        pool_note_deadlines(p, x);
         if (fair_queue_add(&p->queue, x, true) == 0)
             return;
     }
@@ -231,7 +232,9 @@ static void slot_ended(struct session *s)
     p->stats.last_byte_ms = MAX(p->stats.last_byte_ms, v->last_in_ms);
 
     if (failed && !slot->lease_over) {
-        net_log(p->net, v->ready_ms ? LOG_INFO : LOG_WARNING, p->endpoint,
+        /* That a server ends an idle connection is everyday life. */
+        int level = v->ready_ms == 0 ? LOG_WARNING : why->kind == FAULT_DISCONNECTED ? LOG_DEBUG : LOG_INFO;
+        net_log(p->net, level, p->endpoint,
                 v->ready_ms ? "connection lost" : "connection failed", "%s: %s", why->stage ? why->stage : "?",
                 why->text);
         if (v->ready_ms == 0) {

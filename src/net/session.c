@@ -346,8 +346,9 @@ static void timer_fired(void *arg)
             arm_timer(s);
             return;
         }
+        uint64_t since = s->view.state < SESSION_READY ? s->state_ms : s->progress_ms;
         fault_set(&fault, -ETIMEDOUT, FAULT_TIMEOUT, session_stage(s), "no answer within %llu s",
-                  (unsigned long long) ((now - MAX(s->state_ms, s->progress_ms) + 500) / 1000));
+                  (unsigned long long) ((now - since + 500) / 1000));
     }
     if (s->view.state == SESSION_CLOSING && list_is_empty(&s->exchanges))
         session_abort(s, NULL);
@@ -552,6 +553,7 @@ bool session_check(struct session *s)
     if (s->view.state != SESSION_READY)
         return false;
     /* What came since the last dispatch: a goodbye, the end, or what must not be there. */
+    s->drained = false;
     session_step(s);
     if (s->view.state == SESSION_READY && !s->engine->ops->idle(s->engine))
         session_abort(s, NULL); /* half a line: of what, nobody knows */

@@ -196,9 +196,12 @@ int session_place(struct session *s, struct exchange *x, struct fault *fault)
 void session_begin_probed(struct session *s)
 {
     struct exchange *x = list_first(&s->exchanges, struct exchange, link);
-    if (s->view.state != SESSION_BUSY || !s->engine->ops->idle(s->engine))
+    bool closing = s->view.state == SESSION_CLOSING && !s->server_bye && !s->quit_asked;
+    if ((s->view.state != SESSION_BUSY && !closing) || !s->engine->ops->idle(s->engine))
         return;
     if (!x) {
+        if (closing)
+            return;
         session_set_state(s, SESSION_READY);
         s->ops->relaxed(s);
     } else if (x->state == EXCHANGE_PROBING) {

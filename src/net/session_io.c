@@ -33,16 +33,14 @@ static int io_fault(struct session *s, int err, struct fault *fault)
 static ssize_t wire_read(struct session *s, char *buf, size_t len, struct fault *fault)
 {
     ssize_t n;
+    if (s->drained)
+        return -EAGAIN;
     do
         n = recv(s->fd, buf, len, 0);
     while (n < 0 && errno == EINTR);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        /* Answers to pipelined commands come in several small writes, and the server's kernel holds the next one back until
-         * the last is acknowledged: left to itself, ours does that 40 ms later. */
-        if (s->view.state == SESSION_BUSY)
-            socket_quickack(s->fd);
+    s->drained = n < 0 || (n > 0 && (size_t) n < len);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return -EAGAIN;
-    }
     if (n < 0)
         return io_fault(s, errno, fault);
     if (n > 0) {
@@ -459,7 +457,8 @@ int session_want(struct session *s)
 void session_io_ready(void *arg, unsigned what)
 {
     struct session *s = arg;
-    (void) what;
+    if (what & LOOP_READ)
+        s->drained = false;
     s->step.run(s->step.arg);
 }
 

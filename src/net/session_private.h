@@ -43,6 +43,7 @@ struct session {
     char *in;            /* what the engine is fed from; NULL: all was used up */
     size_t in_cap;
     size_t read_size;
+    bool drained; /* the kernel had less than was asked for: nothing more until it says so */
     uint64_t wire_sent, app_out, app_reached;
     struct write_mark marks[WRITE_MARKS];
     unsigned n_marks, first_mark;

@@ -91,6 +91,9 @@ static void describe(struct tls_stage *t, int error, int depth, X509 *cert)
         fault_set(f, -EPROTO, FAULT_TLS, "tls", "certificate is not issued by a trusted authority (issuer: %s)",
                   text[0] ? text : "unnamed");
         break;
+    case X509_V_ERR_INVALID_PURPOSE:
+        fault_set(f, -EPROTO, FAULT_TLS, "tls", "%s is not made for servers", whose);
+        break;
     default:
         fault_set(f, -EPROTO, FAULT_TLS, "tls", "certificate: %s", X509_verify_cert_error_string(error));
     }
