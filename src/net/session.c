@@ -358,10 +358,19 @@ static void timer_fired(void *arg)
 
 /* --- the step --- */
 
+/* Something came, nothing went, and more is awaited: a server that writes its answers in small pieces waits with the next
+ * for our acknowledgement, which the kernel would put off by 40 ms. */
+static void acknowledge(struct session *s, uint64_t in_before, uint64_t out_before)
+{
+    if (s->view.bytes_in != in_before && s->view.bytes_out == out_before && s->view.state != SESSION_READY && s->fd >= 0)
+        socket_quickack(s->fd);
+}
+
 static void session_step(void *arg)
 {
     struct session *s = arg;
     struct fault fault = {0};
+    uint64_t in_before = s->view.bytes_in, out_before = s->view.bytes_out;
     int r = 1;
 
     while (r > 0) {
@@ -405,6 +414,7 @@ static void session_step(void *arg)
         session_fail(s, &fault);
         return;
     }
+    acknowledge(s, in_before, out_before);
     arm_timer(s);
 }
 
