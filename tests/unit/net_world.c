@@ -158,6 +158,8 @@ static void take_plain(struct line_conn *c, const char *bytes, size_t len)
     handle_lines(c);
 }
 
+static void take_play(struct line_conn *c, const char *bytes, size_t len);
+
 static void take_tls(struct line_conn *c, const char *bytes, size_t len)
 {
     char plain[16384];
@@ -168,8 +170,12 @@ static void take_tls(struct line_conn *c, const char *bytes, size_t len)
     flush_tls(c);
     if (done && !was_done && c->world->implicit_tls)
         greet(c);
-    while (c->fd >= 0 && done && (n = SSL_read(c->tls.ssl, plain, sizeof(plain))) > 0)
-        take_plain(c, plain, (size_t) n);
+    while (c->fd >= 0 && done && (n = SSL_read(c->tls.ssl, plain, sizeof(plain))) > 0) {
+        if (c->proxy_step < c->world->n_play)
+            take_play(c, plain, (size_t) n);
+        else
+            take_plain(c, plain, (size_t) n);
+    }
 }
 
 /* The proxy that is played in front of the server. */
@@ -188,7 +194,10 @@ static void take_play(struct line_conn *c, const char *bytes, size_t len)
     w->n_played += n;
     c->in_len = 0;
     c->proxy_step++;
-    send_all(c, step->reply, step->reply_len);
+    if (c->tls.ssl)
+        conn_say(c, step->reply);
+    else
+        send_all(c, step->reply, step->reply_len);
     if (c->proxy_step == w->n_play)
         greet(c);
 }
@@ -203,7 +212,7 @@ static void conn_ready(void *arg, unsigned what)
         return;
     if (n <= 0)
         conn_close(c);
-    else if (c->proxy_step < c->world->n_play)
+    else if (!c->tls.ssl && c->proxy_step < c->world->n_play)
         take_play(c, bytes, (size_t) n);
     else if (c->tls.ssl)
         take_tls(c, bytes, (size_t) n);
@@ -234,7 +243,9 @@ static void accept_ready(void *arg, unsigned what)
         w->max_open = w->open;
     ck_assert_int_eq(loop_io_init(&c->io, w->loop, fd, conn_ready, c), 0);
     ck_assert_int_eq(loop_io_want(&c->io, LOOP_READ), 0);
-    if (w->n_play == 0)
+    if (w->tls_proxy)
+        tls_peer_init(&c->tls, w->tls);
+    else if (w->n_play == 0)
         greet(c);
 }
 

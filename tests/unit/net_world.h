@@ -50,6 +50,7 @@ struct world {
     char log[8192]; /* every line of requests, "N:line " */
     SSL_CTX *tls;                  /* for implicit_tls and the line "TLS" */
     bool implicit_tls, no_tls;     /* no_tls: refuses to begin it */
+    bool tls_proxy;                /* the played proxy speaks TLS; the server behind it does not */
     const char *behind_go;         /* said in clear behind the agreement to TLS */
     const struct proxy_play *play; /* before the greeting */
     unsigned n_play;

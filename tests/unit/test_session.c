@@ -241,6 +241,32 @@ START_TEST(through_proxies)
 }
 END_TEST
 
+START_TEST(through_a_proxy_with_tls)
+{
+    static const struct proxy_play http[] = {{0, "HTTP/1.1 200 ok\r\n\r\n", 19}};
+    struct world w;
+    world_tls_init(&w, false);
+    w.tls_proxy = true;
+    w.play = http;
+    w.n_play = 1;
+    struct endpoint *e = proxied(&w, world_endpoint(&w), PROXY_HTTPS);
+    e->max_uses = 1;
+    struct pool *p = world_pool(&w, e);
+    expect_ok(&w, p);
+    struct test_exchange *t = world_call(&w, p, "DROP", true);
+    ck_assert_int_eq(t->fault.outcome, OUTCOME_UNKNOWN);
+    test_exchange_free(t);
+    world_close(&w, p);
+    /* Its certificate counts as much as a server's: nobody here trusts that authority. */
+    e = proxied(&w, world_endpoint(&w), PROXY_HTTPS);
+    e->proxy.verify_peer = e->proxy.verify_host = true;
+    p = world_pool(&w, e);
+    expect_fault(&w, p, FAULT_PROXY, "proxy", "trusted authority");
+    world_close(&w, p);
+    world_tls_done(&w);
+}
+END_TEST
+
 START_TEST(proxies_that_refuse_or_hang)
 {
     static const struct proxy_play refuses[] = {{0, "HTTP/1.1 403 no\r\n\r\n", 19}};
@@ -344,6 +370,34 @@ START_TEST(drips_of_a_greeting_end)
 }
 END_TEST
 
+START_TEST(drips_of_an_answer_end)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    w.on_line = drip;
+    struct endpoint *e = world_endpoint(&w);
+    e->timeout_ms = 200;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *t = test_exchange_new(&w, "t", "DRIP", false);
+    t->x.deadline_ms = loop_now_ms(w.loop) + 100;
+    ck_assert_int_eq(pool_submit(p, &t->x, &fault), 0);
+    for (int i = 0; i < 50 && !t->x.orphaned && !t->done; i++) {
+        struct line_conn *c = list_first(&w.conns, struct line_conn, link);
+        if (c)
+            conn_say(c, "+");
+        world_run_for(&w, 10);
+    }
+    /* Its time was over though bytes kept coming; and when they stop, so does the connection. */
+    ck_assert(t->x.orphaned && t->x.ended_by_deadline);
+    world_run(&w, world_done_is, 1);
+    ck_assert_int_eq(t->fault.kind, FAULT_TIMEOUT);
+    test_exchange_free(t);
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
 START_TEST(happy_eyeballs)
 {
     struct world w;
@@ -425,10 +479,12 @@ int main(void)
     tcase_add_test(t, tls_that_hangs);
     tcase_add_test(t, outcomes_through_tls);
     tcase_add_test(t, through_proxies);
+    tcase_add_test(t, through_a_proxy_with_tls);
     tcase_add_test(t, proxies_that_refuse_or_hang);
     tcase_add_test(t, glued_bytes_are_the_tunnels);
     tcase_add_test(t, some_hosts_go_without_proxy);
     tcase_add_test(t, drips_of_a_greeting_end);
+    tcase_add_test(t, drips_of_an_answer_end);
     tcase_add_test(t, happy_eyeballs);
     tcase_add_test(t, idle_connections_are_small);
     suite_add_tcase(s, t);
