@@ -31,6 +31,7 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "mailserver"))
+import schema      # noqa: E402
 from mailserver import MailServer       # noqa: E402
 
 KINDS = {
@@ -95,6 +96,8 @@ class Client:
 
     def __init__(self, path, wait=WAIT_S):
         self.wait_s = wait
+        self.path = path
+        self.methods = {}           # id -> method, of calls that were begun
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(str(path))      # blocking: without that it fails when the backlog is full
         self.socket.settimeout(wait)
@@ -172,6 +175,8 @@ class Client:
 
     def begin(self, method, fds=(), **params):
         self.last_id += 1
+        self.methods[self.last_id] = method
+        schema.called.add(method)
         request = {"jsonrpc": "2.0", "id": self.last_id, "method": method}
         if params:
             request["params"] = params
@@ -203,6 +208,8 @@ class Client:
         assert ("result" in message) != ("error" in message), f"neither result nor error, or both: {message}"
         if "error" in message:
             raise RpcError(message["error"])
+        if number in self.methods:
+            schema.check_result(self.path, self.methods.pop(number), message["result"])
         return message["result"], taken
 
     def call(self, method, fds=(), **params):

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Methods that no other test is about: each is called once, and does what it says."""
+
+from harness import same, text_of
+
+ACCOUNTS = {"resting": {}}
+
+
+def filled(flow, count=3):
+    user = flow.user()
+    flow.put(user, *[flow.letter("bob@example.com", f"number {number}") for number in range(1, count + 1)])
+    return user, flow.client()
+
+
+def test_pause(flow):
+    """A paused account is unavailable until it is resumed; others go on"""
+    client = flow.client()
+    client.call("gateway.pause", account="resting")
+    client.fails("unavailable", "imap.list", account="resting")
+    assert client.call("imap.list", account="ann")["mailboxes"]
+    client.call("gateway.resume", account="resting")
+    assert client.call("imap.list", account="resting")["mailboxes"]
+    client.fails("no_such_account", "gateway.pause", account="nobody-at-all")
+
+
+def test_sessions(flow):
+    """An administrator sees the sessions of all clients, and closes one"""
+    user, client = filled(flow, 1)
+    session = client.call("imap.open", account=user)["session"]
+    administrator = flow.client()
+    mine = [entry for entry in administrator.call("gateway.sessions")["sessions"] if entry["account"] == user]
+    same((len(mine), mine[0]["protocol"], mine[0]["uid"]), (1, "imap", 0))
+    assert mine[0]["session"] != session, "the secret id is shown"
+    administrator.call("gateway.close", session=mine[0]["session"])
+    client.fails("no_such_session", "imap.search", session=session, query="ALL")
+    same([entry for entry in administrator.call("gateway.sessions")["sessions"] if entry["account"] == user], [])
+    administrator.fails("no_such_session", "gateway.close", session="nothing")
+
+
+def test_metrics(flow):
+    """Metrics are numbers by name"""
+    metrics = flow.client().call("gateway.metrics")["metrics"]
+    assert metrics and all(isinstance(value, (int, float)) for value in metrics.values()), metrics
+
+
+def test_imap(flow):
+    """IMAP's examine, noop and move"""
+    user, client = filled(flow)
+    client.call("imap.noop", account=user)
+    session = client.call("imap.open", account=user)["session"]
+    box = client.call("imap.examine", session=session, mailbox="INBOX")
+    same((box["exists"], box["readonly"]), (3, True))
+    client.call("imap.noop", session=session)
+    client.call("imap.logout", session=session)
+    with flow.mailbox(user) as box:
+        box.create("Kept")
+    client.call("imap.move", account=user, uids=[2], destination="Kept", uidvalidity="any")
+    same(flow.subjects(user), ["number 1", "number 3"])
+    same(len(client.call("imap.search", account=user, mailbox="Kept", query="ALL")["uids"]), 1)
+
+
+def test_pop3(flow):
+    """POP3 in a session: numbers, unique ids, top, rset, and deletions that quit makes happen"""
+    user, client = filled(flow)
+    client.call("pop3.noop", account=user)
+    ids = [message["id"] for message in client.call("pop3.uid_list", account=user)["messages"]]
+    same(len(set(ids)), 3)
+    same(text_of(client.call("pop3.top", account=user, id=ids[0], lines=0)["raw"]).count(b"\r\n\r\n"), 1)
+    session = client.call("pop3.open", account=user)["session"]
+    same([message["id"] for message in client.call("pop3.uidl", session=session)["messages"]], ids)
+    assert b"number 2" in text_of(client.call("pop3.retr", session=session, number=2)["raw"])
+    client.call("pop3.dele", session=session, number=1)
+    client.call("pop3.rset", session=session)
+    client.call("pop3.delete", session=session, number=3)
+    client.call("pop3.noop", session=session)
+    client.call("pop3.quit", session=session)
+    same(flow.subjects(user), ["number 1", "number 2"])
+    client.call("pop3.delete", account=user, id=ids[0])
+    same(flow.subjects(user), ["number 2"])
+
+
+def test_smtp(flow):
+    """SMTP in a session, the envelope of one's own, and asking about an address"""
+    user, client = filled(flow, 0)
+    address = flow.mail.address(user)
+    session = client.call("smtp.open", account=user)["session"]
+    sent = client.call("smtp.send", session=session, raw=flow.letter(address, "one").decode(),
+                       envelope={"from": "ann@example.com", "to": [address]})
+    same(sent["accepted"], [address])
+    client.call("smtp.quit", session=session)
+    client.fails("no_such_session", "smtp.quit", session=session)
+    same(client.call("smtp.sendmail", account=user, to=[address], raw=flow.letter(address, "two").decode(),
+                     **{"from": "ann@example.com"})["refused"], {})
+    flow.wait_for(lambda: sorted(flow.subjects(user)) == ["one", "two"], what="both mails")
+    answer = client.call("smtp.verify", account=user, address=address)
+    assert isinstance(answer["valid"], bool) and answer["reply"]["code"] in range(200, 560), answer
