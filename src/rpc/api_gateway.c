@@ -116,8 +116,8 @@ const struct rpc_method api_gateway_sessions = {
 };
 
 static const struct rpc_field close_params[] = {
-    {"session", RPC_STRING, RPC_AT(api_gateway_close_params, session), .flags = RPC_REQUIRED | RPC_LINE, .min = 1,
-     .max = 64, .doc = "The session, by the name that gateway.sessions shows."}};
+    {"session", RPC_STRING, RPC_AT(api_gateway_close_params, session), .flags = RPC_REQUIRED | RPC_NUL_OK,
+     .doc = "The session, by the name that gateway.sessions shows."}};
 static const struct rpc_object close_object = {RPC_FIELDS(close_params), .size = sizeof(struct api_gateway_close_params)};
 
 const struct rpc_method api_gateway_close = {
@@ -146,8 +146,8 @@ const struct rpc_method api_gateway_reload = {
 };
 
 static const struct rpc_field pause_params[] = {
-    {"account", RPC_STRING, RPC_AT(api_gateway_pause_params, common.account), .flags = RPC_REQUIRED | RPC_LINE, .min = 1,
-     .max = 64, .doc = "The account."}};
+    {"account", RPC_STRING, RPC_AT(api_gateway_pause_params, common.account), .flags = RPC_REQUIRED | RPC_NUL_OK,
+     .doc = "The account."}};
 static const struct rpc_object pause_object = {RPC_FIELDS(pause_params), .size = sizeof(struct api_gateway_pause_params)};
 
 const struct rpc_method api_gateway_pause = {
@@ -203,8 +203,8 @@ const struct rpc_method api_account_list = {
 static const char *const protocol_names[] = {"smtp", "imap", "pop3", NULL};
 
 static const struct rpc_field test_params[] = {
-    {"account", RPC_STRING, RPC_AT(api_account_test_params, common.account), .flags = RPC_REQUIRED | RPC_LINE, .min = 1,
-     .max = 64, .doc = "The account."},
+    {"account", RPC_STRING, RPC_AT(api_account_test_params, common.account), .flags = RPC_REQUIRED | RPC_NUL_OK,
+     .doc = "The account."},
     {"protocol", RPC_ENUM, RPC_AT(api_account_test_params, protocol), .names = protocol_names,
      .doc = "Test this one only; by default, all that are configured."},
 };

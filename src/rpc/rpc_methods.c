@@ -99,11 +99,11 @@ const struct rpc_object rpc_common_object = {
     RPC_FIELDS(common_fields), .size = sizeof(struct rpc_common)};
 
 static const struct rpc_field where_fields[] = {
-    {"account", RPC_STRING, COMMON(account), .flags = RPC_LINE, .min = 1, .max = 64,
+    {"account", RPC_STRING, COMMON(account), .flags = RPC_NUL_OK,
      .doc = "The account, by its name in the configuration."},
     {"options", RPC_OPTIONS, COMMON(options),
      .doc = "Instead of an account: a server of the caller's choosing, with the configuration's keys (times in ms)."},
-    {"session", RPC_STRING, COMMON(session), .flags = RPC_LINE, .min = 1, .max = 64,
+    {"session", RPC_STRING, COMMON(session), .flags = RPC_NUL_OK,
      .doc = "Instead of an account: a session that this client has opened."},
 };
 

@@ -120,7 +120,7 @@ struct rpc_common {
     enum rpc_form content; /* RPC_FORM_AUTO: not given */
     bool stream;
     bool progress;
-    struct slice account;        /* data NULL: not given; exactly one of the three is given to a mail call */
+    struct slice account;        /* any bytes; data NULL: not given; exactly one of the three is given to a mail call */
     struct slice session;        /* likewise */
     struct rpc_options *options; /* NULL: not given */
 };
