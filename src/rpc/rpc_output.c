@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define SOURCE_CHUNK 65536 /* bytes of a source encoded at a time */
+#define KEPT 512           /* bytes of an empty head that are not given back */
 
 enum segment_kind { SEGMENT_TEXT, SEGMENT_FDS, SEGMENT_SOURCE };
 
@@ -76,7 +77,8 @@ void rpc_output_done(struct rpc_output *o)
 
 void rpc_output_trim(struct rpc_output *o)
 {
-    if (rpc_output_is_empty(o))
+    /* A little is kept, so that a small answer does not cost an allocation each time. */
+    if (o->bytes.cap > KEPT && rpc_output_is_empty(o))
         buffer_trim(&o->bytes);
 }
 

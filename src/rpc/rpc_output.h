@@ -69,7 +69,7 @@ static inline uint64_t rpc_output_waiting(const struct rpc_output *o)
 {
     return rpc_output_memory(o) + o->rest_source;
 }
-/* Gives memory back when nothing waits. */
+/* Gives memory back when nothing waits, but for what one small answer needs. */
 void rpc_output_trim(struct rpc_output *o);
 
 /* The writing side, used by rpc_peer and libpostern. The buffer to append text to; NULL: out of memory. */
