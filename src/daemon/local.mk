@@ -30,6 +30,8 @@ libdaemon_la_SOURCES += \
 	%reldir%/gateway.h \
 	%reldir%/listener.c \
 	%reldir%/listener.h \
+	%reldir%/mail_json.c \
+	%reldir%/mail_json.h \
 	%reldir%/mailboxes.c \
 	%reldir%/method_account.c \
 	%reldir%/method_gateway.c \

@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define AT_ONCE_MAX 65536         /* more than that is looked through on a helper */
+#define AT_ONCE_MAX 65536          /* more than that is looked through on a helper */
 #define OUTGOING_MEMORY (8u << 20) /* converted addresses and the like, for one mail */
 #define PIECE 65536
 
@@ -198,10 +198,10 @@ static int convert_attachments(struct op *op, struct outgoing *out, const struct
         a->filename = in[i].filename;
         a->content_type = in[i].content_type.len ? in[i].content_type : SLICE_EMPTY;
         a->content_id = in[i].content_id.len ? bare_id(in[i].content_id) : SLICE_EMPTY;
-        a->disposition = in[i].disposition == API_DISPOSITION_INLINE ||
-                                 (in[i].disposition == RPC_ENUM_ABSENT && inline_image)
-                             ? MIME_DISPOSITION_INLINE
-                             : MIME_DISPOSITION_ATTACHMENT;
+        a->disposition =
+            in[i].disposition == API_DISPOSITION_INLINE || (in[i].disposition == RPC_ENUM_ABSENT && inline_image)
+                ? MIME_DISPOSITION_INLINE
+                : MIME_DISPOSITION_ATTACHMENT;
         char *name = arena_printf(&op->arena, "%s.attachments[%zu].content", out->name, i);
         r = name ? op_collect(op, &in[i].content, name, &out->collected[i]) : no_memory(op);
     }
@@ -501,7 +501,8 @@ static uint64_t take_bodies(struct outgoing *out, size_t n)
 }
 
 void outgoing_plan(struct op *op, struct outgoing *out, const struct outgoing_plan *plan,
-                   void (*planned)(struct op *op, struct outgoing *out, void *arg, const struct fault *fault), void *arg)
+                   void (*planned)(struct op *op, struct outgoing *out, void *arg, const struct fault *fault),
+                   void *arg)
 {
     struct plan_job at_once = {.out = out, .plan = *plan, .planned = planned, .arg = arg};
     uint64_t work = take_bodies(out, out->is_raw ? 1 : out->outline.n_attachments);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A mail on its way out of the daemon (smtp.send, imap.append, mail.build): a message object to compose, or bytes that the
- * caller has finished ("raw"), behind one face. Its bytes are made while they are pulled, so that its size does not
+/* A mail on its way out of the daemon (smtp.send, imap.append, mail.build): a message object to compose, or bytes that
+ * the caller has finished ("raw"), behind one face. Its bytes are made while they are pulled, so that its size does not
  * matter; what it is made of is referenced, so that it outlives its call inside an exchange.
  *
- * Life, in a handler: outgoing_message() or outgoing_raw() in prepare(); outgoing_plan() in run(); when `planned` has been
- * called, the facts below are known and outgoing_next() gives the bytes, any number of times from the start.
+ * Life, in a handler: outgoing_message() or outgoing_raw() in prepare(); outgoing_plan() in run(); when `planned` has
+ * been called, the facts below are known and outgoing_next() gives the bytes, any number of times from the start.
  * Counted. Loop thread only. */
 #ifndef POSTERN_OUTGOING_H
 #define POSTERN_OUTGOING_H
@@ -17,13 +17,13 @@
 struct outgoing;
 
 /* From prepare(): `name` is the parameter's ("message", "messages[2].message"; static or in the op's arena). Checks the
- * addresses, asks for the attachments' bodies. <0 with op->fault that names the field. The reference is the caller's, on
- * failure as well untouched. */
-int outgoing_message(struct op *op, const struct api_message *message, const char *name, struct outgoing **ret)
-    ATTR_WARN_UNUSED;
+ * addresses, asks for the attachments' bodies. <0 with op->fault that names the field. The reference is the caller's,
+ * on failure as well untouched. */
+int outgoing_message(struct op *op, const struct api_message *message, const char *name,
+                     struct outgoing **ret) ATTR_WARN_UNUSED;
 /* The same for finished bytes. */
-int outgoing_raw(struct op *op, const struct rpc_content *raw, const char *name, struct outgoing **ret)
-    ATTR_WARN_UNUSED;
+int outgoing_raw(struct op *op, const struct rpc_content *raw, const char *name,
+                 struct outgoing **ret) ATTR_WARN_UNUSED;
 struct outgoing *outgoing_ref(struct outgoing *out);
 struct outgoing *outgoing_unref(struct outgoing *out); /* accepts NULL, returns NULL */
 
@@ -32,19 +32,21 @@ struct outgoing_plan {
     bool utf8;                     /* header in UTF-8 */
     bool complete;                 /* raw: Date and Message-ID are put in front where they are missing */
 };
-/* From run(), once: composes the header and decides the encodings, or looks through the raw bytes; on the cpu helper when
- * that is much. `planned` is called once, at the earliest before this returns, unless the op ends before; `fault` NULL: the
- * rest may be used. Else the mail cannot be sent as it stands (FAULT_INVALID_PARAMS names the field; an empty raw is
- * FAULT_BAD_MESSAGE); the op itself goes on. `arg` is the handler's. */
+/* From run(), once: composes the header and decides the encodings, or looks through the raw bytes; on the cpu helper
+ * when that is much. `planned` is called once, at the earliest before this returns, unless the op ends before; `fault`
+ * NULL: the rest may be used. Else the mail cannot be sent as it stands (FAULT_INVALID_PARAMS names the field; an empty
+ * raw is FAULT_BAD_MESSAGE); the op itself goes on. `arg` is the handler's. */
 void outgoing_plan(struct op *op, struct outgoing *out, const struct outgoing_plan *plan,
-                   void (*planned)(struct op *op, struct outgoing *out, void *arg, const struct fault *fault), void *arg);
+                   void (*planned)(struct op *op, struct outgoing *out, void *arg, const struct fault *fault),
+                   void *arg);
 
 /* What is known then; slices live as long as a reference. */
 struct outgoing_facts {
-    uint64_t size;             /* of the bytes that outgoing_next() gives */
-    struct slice message_id;   /* without brackets; data NULL: it has none */
-    struct slice from;         /* envelope; data NULL: none */
-    const struct slice *authors; /* all addresses of From and Sender (and their Resent- forms): each has to be allowed */
+    uint64_t size;           /* of the bytes that outgoing_next() gives */
+    struct slice message_id; /* without brackets; data NULL: it has none */
+    struct slice from;       /* envelope; data NULL: none */
+    const struct slice
+        *authors; /* all addresses of From and Sender (and their Resent- forms): each has to be allowed */
     size_t n_authors;
     const struct slice *recipients;
     size_t n_recipients;
@@ -54,8 +56,8 @@ struct outgoing_facts {
 };
 const struct outgoing_facts *outgoing_facts(const struct outgoing *out);
 
-/* The next bytes, as exchange_ops.body() wants them: >0 that many at *ret, valid until the next call; *ret_last: no more
- * follow; <0: -ENOMEM, -EIO, -ESTALE. */
+/* The next bytes, as exchange_ops.body() wants them: >0 that many at *ret, valid until the next call; *ret_last: no
+ * more follow; <0: -ENOMEM, -EIO, -ESTALE. */
 ssize_t outgoing_next(struct outgoing *out, const char **ret, bool *ret_last);
 /* Back to the start, for another attempt. */
 void outgoing_rewind(struct outgoing *out);

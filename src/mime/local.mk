@@ -5,7 +5,10 @@ libmime_la_SOURCES = \
 	%reldir%/mime_address.c \
 	%reldir%/mime_base64.c %reldir%/mime_base64.h \
 	%reldir%/mime_charset.c %reldir%/mime_charset.h %reldir%/mime_charset_tables.c \
-	%reldir%/mime_compose.c %reldir%/mime_compose.h \
+	%reldir%/mime_compose.c %reldir%/mime_compose.h %reldir%/mime_compose_private.h \
+	%reldir%/mime_compose_body.c \
+	%reldir%/mime_compose_header.c \
+	%reldir%/mime_compose_plan.c \
 	%reldir%/mime_date.c \
 	%reldir%/mime_field.c \
 	%reldir%/mime_fold.c %reldir%/mime_fold.h \

@@ -15,7 +15,7 @@ struct address_parser {
     struct slice s;
     size_t i;
     size_t count;
-    bool again; /* the input is the decoded form of an entry: it is not decoded and read once more */
+    bool again;           /* the input is the decoded form of an entry: it is not decoded and read once more */
     struct buffer phrase; /* of the entry: words with quotes resolved */
     struct buffer bare;   /* of the entry: the same with quotes kept, for an address without brackets */
 };

@@ -67,8 +67,8 @@ void mime_base64_encode_portable(const unsigned char *in, size_t len, char *out)
 #if HAVE_AVX2_PATH
 
 /* 32 characters at once: each of the five ranges of the alphabet is compared for, and has its own distance to the
- * values. What is outside all ranges shows in the mask. Where a line ends inside the block, the groups before its end are good all
- * the same, so that a line of 76 takes three blocks and no single step. */
+ * values. What is outside all ranges shows in the mask. Where a line ends inside the block, the groups before its end
+ * are good all the same, so that a line of 76 takes three blocks and no single step. */
 __attribute__((target("avx2"))) static inline __m256i between(__m256i c, char low, char high)
 {
     return _mm256_and_si256(_mm256_cmpgt_epi8(c, _mm256_set1_epi8((char) (low - 1))),
@@ -84,8 +84,8 @@ __attribute__((target("avx2"))) static size_t decode_avx2(const unsigned char *i
         __m256i upper = between(c, 'A', 'Z'), lower = between(c, 'a', 'z'), digit = between(c, '0', '9');
         __m256i plus = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('+'));
         __m256i slash = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('/'));
-        __m256i any = _mm256_or_si256(_mm256_or_si256(upper, lower),
-                                      _mm256_or_si256(digit, _mm256_or_si256(plus, slash)));
+        __m256i any =
+            _mm256_or_si256(_mm256_or_si256(upper, lower), _mm256_or_si256(digit, _mm256_or_si256(plus, slash)));
         uint32_t outside = ~(uint32_t) _mm256_movemask_epi8(any);
         __m256i distance = _mm256_and_si256(upper, _mm256_set1_epi8(0 - 'A'));
         distance = _mm256_or_si256(distance, _mm256_and_si256(lower, _mm256_set1_epi8(26 - 'a')));
@@ -96,8 +96,8 @@ __attribute__((target("avx2"))) static size_t decode_avx2(const unsigned char *i
         /* 6 + 6 bits to 12, 12 + 12 to 24, and the three bytes of each 24 in their order. */
         v = _mm256_maddubs_epi16(v, _mm256_set1_epi32(0x01400140));
         v = _mm256_madd_epi16(v, _mm256_set1_epi32(0x00011000));
-        v = _mm256_shuffle_epi8(v, _mm256_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1, 2, 1, 0, 6, 5,
-                                                    4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1));
+        v = _mm256_shuffle_epi8(v, _mm256_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1, 2, 1, 0, 6,
+                                                    5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1));
         v = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7));
         _mm256_storeu_si256((__m256i *) (void *) (out + o), v);
         if (outside) {
@@ -123,13 +123,13 @@ __attribute__((target("avx2"))) static void encode_avx2(const unsigned char *in,
         __m128i high = _mm_loadu_si128((const __m128i *) (const void *) (in + i + 12));
         __m256i v = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
         /* Each three bytes a b c as b a c b in a word of 32 bits … */
-        v = _mm256_shuffle_epi8(v, _mm256_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10, 1, 0, 2, 1, 4, 3, 5,
-                                                    4, 7, 6, 8, 7, 10, 9, 11, 10));
+        v = _mm256_shuffle_epi8(v, _mm256_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10, 1, 0, 2, 1, 4, 3,
+                                                    5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
         /* … of which four groups of six bits are moved to a byte each. */
-        __m256i odd = _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)),
-                                         _mm256_set1_epi32(0x04000040));
-        __m256i even = _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)),
-                                          _mm256_set1_epi32(0x01000010));
+        __m256i odd =
+            _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)), _mm256_set1_epi32(0x04000040));
+        __m256i even =
+            _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)), _mm256_set1_epi32(0x01000010));
         v = _mm256_or_si256(odd, even);
         __m256i distance = _mm256_set1_epi8('A');
         __m256i past_upper = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(25));

@@ -5,8 +5,8 @@
 
 #include "macros.h"
 
-/* Decodes groups of four from the front of `in`, up to the first character outside the alphabet; *ret_used is a multiple of
- * four. Writes up to 32 bytes behind the result. Returns the bytes decoded. */
+/* Decodes groups of four from the front of `in`, up to the first character outside the alphabet; *ret_used is a
+ * multiple of four. Writes up to 32 bytes behind the result. Returns the bytes decoded. */
 typedef size_t mime_base64_decode_fn(const unsigned char *in, size_t len, unsigned char *out, size_t *ret_used);
 mime_base64_decode_fn *mime_base64_decoder(void);
 mime_base64_decode_fn mime_base64_decode_portable;

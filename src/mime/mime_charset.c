@@ -7,6 +7,7 @@
 
 /* Keys are spelt without anything but letters and digits; a leading "x" falls away when the rest is known. Values:
  * a table, "utf8", "ascii", or iconv's name in capitals. Labels that are used for their supersets stand for those. */
+/* clang-format off */
 static const struct {
     const char *key, *value;
 } aliases[] = {
@@ -17,7 +18,7 @@ static const struct {
     {"cp65001", "utf8"},         {"utf8mac", "utf8"},         {"utf8mb4", "utf8"},         {"unicode20utf8", "utf8"},
     {"iso88591", "cp1252"},      {"latin1", "cp1252"},        {"l1", "cp1252"},            {"iso885911987", "cp1252"},
     {"windows1252", "cp1252"},   {"ansi", "cp1252"},          {"cp819", "cp1252"},         {"ibm819", "cp1252"},
-    {"88591", "cp1252"},         {"iso8859", "cp1252"},       {"westerneuropean", "cp1252"}, {"win1252", "cp1252"},
+    {"88591", "cp1252"}, {"iso8859", "cp1252"}, {"win1252", "cp1252"}, {"westerneuropean", "cp1252"},
     {"latin2", "iso8859_2"},     {"l2", "iso8859_2"},         {"88592", "iso8859_2"},      {"latin3", "iso8859_3"},
     {"latin4", "iso8859_4"},     {"cyrillic", "iso8859_5"},   {"arabic", "iso8859_6"},     {"greek", "iso8859_7"},
     {"greek8", "iso8859_7"},     {"hebrew", "iso8859_8"},     {"iso88598i", "iso8859_8"},  {"iso88598e", "iso8859_8"},
@@ -28,7 +29,7 @@ static const struct {
     {"koi8r", "koi8_r"},         {"koi", "koi8_r"},           {"cskoi8r", "koi8_r"},       {"koi8u", "koi8_u"},
     {"koi8ru", "koi8_u"},        {"macintosh", "mac_roman"},  {"mac", "mac_roman"},        {"macroman", "mac_roman"},
     {"maccyrillic", "mac_cyrillic"}, {"macukrainian", "mac_cyrillic"},
-    {"utf16", "UTF-16"},          {"ucs2", "UTF-16"},           {"unicode", "UTF-16"},        {"iso10646ucs2", "UTF-16"},
+    {"utf16", "UTF-16"}, {"ucs2", "UTF-16"}, {"unicode", "UTF-16"}, {"iso10646ucs2", "UTF-16"},
     {"utf16be", "UTF-16BE"},     {"utf16le", "UTF-16LE"},     {"utf32", "UTF-32"},         {"utf32be", "UTF-32BE"},
     {"utf32le", "UTF-32LE"},     {"ucs4", "UTF-32"},          {"utf7", "UTF-7"},           {"unicode11utf7", "UTF-7"},
     {"shiftjis", "CP932"},       {"sjis", "CP932"},           {"mskanji", "CP932"},        {"windows31j", "CP932"},
@@ -53,6 +54,7 @@ static const struct {
     {"cp860", "IBM860"},         {"cp861", "IBM861"},         {"cp862", "IBM862"},         {"cp863", "IBM863"},
     {"cp864", "IBM864"},         {"cp865", "IBM865"},         {"cp869", "IBM869"},         {"cp1125", "CP1125"},
 };
+/* clang-format on */
 
 #define KEY_MAX 32
 
@@ -96,7 +98,7 @@ static bool charset_of_family(const char *key, struct mime_charset *ret)
 {
     static const struct {
         const char *prefix, *table;
-    } families[] = {{"iso8859", "iso8859_"}, {"windows", "cp"}, {"cp", "cp"},   {"ibm", "cp"},
+    } families[] = {{"iso8859", "iso8859_"}, {"windows", "cp"}, {"cp", "cp"},  {"ibm", "cp"},
                     {"win", "cp"},           {"dos", "cp"},     {"xcp", "cp"}, {"8859", "iso8859_"}};
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {
         size_t n = strlen(families[i].prefix);

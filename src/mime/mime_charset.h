@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Charsets as mail names them, and a converter to UTF-8 that takes its input in pieces. Its output is valid UTF-8 without
- * NUL whatever comes in. Single-byte charsets by tables of our own, the others by iconv. */
+/* Charsets as mail names them, and a converter to UTF-8 that takes its input in pieces. Its output is valid UTF-8
+ * without NUL whatever comes in. Single-byte charsets by tables of our own, the others by iconv. */
 #ifndef POSTERN_MIME_CHARSET_H
 #define POSTERN_MIME_CHARSET_H
 
@@ -41,17 +41,17 @@ static inline size_t mime_convert_max(size_t n)
 
 struct mime_conversion {
     struct mime_charset charset;
-    iconv_t cd;          /* borrowed from the decoder; reset at the start of a conversion */
-    char pending[16];    /* an unfinished character */
+    iconv_t cd;       /* borrowed from the decoder; reset at the start of a conversion */
+    char pending[16]; /* an unfinished character */
     unsigned n_pending;
-    bool damaged;        /* something did not convert */
+    bool damaged; /* something did not convert */
     bool had_nul;
 };
 
 /* For MIME_CHARSET_UNDECLARED and _UNKNOWN the caller has guessed before; they convert like UTF-8. -ENOMEM. The
  * conversion is over before the same decoder starts another one in the same charset. */
-int mime_conversion_init(struct mime_conversion *c, struct mime_decoder *d, const struct mime_charset *charset)
-    ATTR_WARN_UNUSED;
+int mime_conversion_init(struct mime_conversion *c, struct mime_decoder *d,
+                         const struct mime_charset *charset) ATTR_WARN_UNUSED;
 /* Converts `in` to `out` (room for mime_convert_max(in.len)); returns the bytes written. */
 size_t mime_conversion_feed(struct mime_conversion *c, struct slice in, char *out);
 /* What is left at the end, as U+FFFD. Room for mime_convert_max(0). */

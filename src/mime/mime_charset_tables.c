@@ -4,6 +4,7 @@
  * browsers; elsewhere they are U+FFFD. */
 #include "mime_charset.h"
 
+/* clang-format off */
 const struct mime_charset_table mime_charset_tables[] = {
     {"iso8859_2",
      {
@@ -454,4 +455,5 @@ const struct mime_charset_table mime_charset_tables[] = {
          0x0448, 0x0449, 0x044a, 0x044b, 0x044c, 0x044d, 0x044e, 0x20ac,
      }},
 };
+/* clang-format on */
 const size_t mime_charset_n_tables = sizeof(mime_charset_tables) / sizeof(mime_charset_tables[0]);

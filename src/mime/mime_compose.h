@@ -17,7 +17,7 @@ struct mime_attachment {
     struct mime_source content;
     struct slice filename;     /* UTF-8; data NULL: none */
     struct slice content_type; /* "image/png", parameters allowed; data NULL: from the file name */
-    struct slice content_id;   /* without brackets; data NULL: none. With html and inline: goes into multipart/related */
+    struct slice content_id; /* without brackets; data NULL: none. With html and inline: goes into multipart/related */
     enum mime_disposition disposition;
 };
 
@@ -48,19 +48,19 @@ struct mime_outline {
 
 struct mime_composer;
 
-/* Checks, plans and measures (reads each attachment once). -EINVAL with a fault of kind FAULT_INVALID_PARAMS that names the field
- * when something may not stand where it stands; -ENOMEM; an errno of reading, with a fault. */
-int mime_composer_new(const struct mime_outline *outline, struct mime_composer **ret, struct fault *fault)
-    ATTR_WARN_UNUSED;
+/* Checks, plans and measures (reads each attachment once). -EINVAL with a fault of kind FAULT_INVALID_PARAMS that names
+ * the field when something may not stand where it stands; -ENOMEM; an errno of reading, with a fault. */
+int mime_composer_new(const struct mime_outline *outline, struct mime_composer **ret,
+                      struct fault *fault) ATTR_WARN_UNUSED;
 void mime_composer_free(struct mime_composer *c);
 /* Of the whole message. */
 uint64_t mime_composer_size(const struct mime_composer *c);
 /* What the result needs of the server. */
-bool mime_composer_needs_utf8(const struct mime_composer *c); /* header or an address beyond ASCII: SMTPUTF8 */
-bool mime_composer_needs_8bit(const struct mime_composer *c); /* 8BITMIME */
+bool mime_composer_needs_utf8(const struct mime_composer *c);   /* header or an address beyond ASCII: SMTPUTF8 */
+bool mime_composer_needs_8bit(const struct mime_composer *c);   /* 8BITMIME */
 bool mime_composer_needs_binary(const struct mime_composer *c); /* BINARYMIME */
-/* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0 or an errno of reading; -ESTALE when an
- * attachment has become shorter than it was. */
+/* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0 or an errno of reading;
+ * -ESTALE when an attachment has become shorter than it was. */
 int mime_composer_read(struct mime_composer *c, char *buf, size_t len, size_t *ret_len) ATTR_WARN_UNUSED;
 void mime_composer_rewind(struct mime_composer *c);
 

@@ -14,12 +14,12 @@ static const struct {
     const char *name;
     int minutes;
 } zones[] = {
-    {"UT", 0},      {"UTC", 0},     {"GMT", 0},     {"Z", 0},       {"WET", 0},      {"EST", -300}, {"EDT", -240},
-    {"CST", -360},  {"CDT", -300},  {"MST", -420},  {"MDT", -360},  {"PST", -480},   {"PDT", -420}, {"AKST", -540},
-    {"AKDT", -480}, {"HST", -600},  {"AST", -240},  {"ADT", -180},  {"NST", -210},   {"NDT", -150}, {"BST", 60},
-    {"WEST", 60},   {"CET", 60},    {"MET", 60},    {"MEZ", 60},    {"CEST", 120},   {"MEST", 120}, {"MESZ", 120},
-    {"EET", 120},   {"EEST", 180},  {"MSK", 180},   {"MSD", 240},   {"IST", 330},    {"SGT", 480},  {"HKT", 480},
-    {"JST", 540},   {"KST", 540},   {"AEST", 600},  {"AEDT", 660},  {"NZST", 720},   {"NZDT", 780},
+    {"UT", 0},      {"UTC", 0},    {"GMT", 0},    {"Z", 0},      {"WET", 0},    {"EST", -300}, {"EDT", -240},
+    {"CST", -360},  {"CDT", -300}, {"MST", -420}, {"MDT", -360}, {"PST", -480}, {"PDT", -420}, {"AKST", -540},
+    {"AKDT", -480}, {"HST", -600}, {"AST", -240}, {"ADT", -180}, {"NST", -210}, {"NDT", -150}, {"BST", 60},
+    {"WEST", 60},   {"CET", 60},   {"MET", 60},   {"MEZ", 60},   {"CEST", 120}, {"MEST", 120}, {"MESZ", 120},
+    {"EET", 120},   {"EEST", 180}, {"MSK", 180},  {"MSD", 240},  {"IST", 330},  {"SGT", 480},  {"HKT", 480},
+    {"JST", 540},   {"KST", 540},  {"AEST", 600}, {"AEDT", 660}, {"NZST", 720}, {"NZDT", 780},
 };
 
 static int days_of_month(int year, int month)
@@ -270,8 +270,8 @@ bool mime_parse_iso_date(struct slice s, struct mime_date *ret)
 size_t mime_format_iso_date(const struct mime_date *t, char out[MIME_DATE_MAX])
 {
     int zone = t->offset_minutes < 0 ? -t->offset_minutes : t->offset_minutes;
-    int n = snprintf(out, MIME_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d", t->year, t->month, t->day,
-                     t->hour, t->minute, t->second, t->offset_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
+    int n = snprintf(out, MIME_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d", t->year, t->month, t->day, t->hour,
+                     t->minute, t->second, t->offset_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
     return (size_t) n;
 }
 

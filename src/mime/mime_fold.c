@@ -170,8 +170,8 @@ static int put_words(struct mime_fold *f, struct slice s)
     bool base64 = q > base64_encoded_len(s.len);
     bool one = WORD_FRAME + MIN(q, base64_encoded_len(s.len)) <= WORD_MAX;
     while (s.len && r == 0) {
-        /* What fits into one word is not broken: some readers put a space between two of them. Else the first takes what is left
-         * of the line when that is worth it. */
+        /* What fits into one word is not broken: some readers put a space between two of them. Else the first takes
+         * what is left of the line when that is worth it. */
         size_t left = f->column + 1 < MIME_FOLD_AT - 2 ? MIME_FOLD_AT - 2 - f->column - 1 : 0;
         size_t room = !one && left >= WORD_FRAME + 16 ? MIN(left, (size_t) WORD_MAX) : WORD_MAX;
         size_t take = 0, width = 0;

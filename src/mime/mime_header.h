@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Header fields and their values (RFC 5322 with its obsolete forms, 2045, 2047, 2231, 6532, and what is seen in
- * the wild). The input is never refused: what cannot be understood gives an empty result and a defect. Every function is linear in
- * its input. Failures are -ENOMEM only, unless it says otherwise. Results live in the decoder's arena. */
+ * the wild). The input is never refused: what cannot be understood gives an empty result and a defect. Every function
+ * is linear in its input. Failures are -ENOMEM only, unless it says otherwise. Results live in the decoder's arena. */
 #ifndef POSTERN_MIME_HEADER_H
 #define POSTERN_MIME_HEADER_H
 
@@ -28,8 +28,8 @@ bool mime_field_next(struct slice *rest, struct mime_field *ret);
 struct mime_address {
     struct mime_address *next;
     bool is_group;
-    struct slice name;           /* display name or the group's name; data NULL: none */
-    struct slice address;        /* "local@domain", UTF-8; empty for a group */
+    struct slice name;            /* display name or the group's name; data NULL: none */
+    struct slice address;         /* "local@domain", UTF-8; empty for a group */
     struct mime_address *members; /* of a group */
 };
 
@@ -39,8 +39,8 @@ int mime_parse_addresses(struct mime_decoder *d, struct slice raw, struct mime_a
 size_t mime_address_count(const struct mime_address *list);
 
 /* Message-ID, In-Reply-To, References: the ids without brackets, in order. */
-int mime_parse_message_ids(struct mime_decoder *d, struct slice raw, struct slice **ret_ids, size_t *ret_n)
-    ATTR_WARN_UNUSED;
+int mime_parse_message_ids(struct mime_decoder *d, struct slice raw, struct slice **ret_ids,
+                           size_t *ret_n) ATTR_WARN_UNUSED;
 
 struct mime_date {
     int year, month, day, hour, minute, second; /* month and day from 1; second up to 60 */
@@ -70,8 +70,8 @@ struct mime_params {
 };
 
 /* From pairs as IMAP's BODYSTRUCTURE gives them: joins and decodes RFC 2231's, decodes encoded words. */
-int mime_decode_params(struct mime_decoder *d, const struct mime_param *pairs, size_t n, struct mime_params *ret)
-    ATTR_WARN_UNUSED;
+int mime_decode_params(struct mime_decoder *d, const struct mime_param *pairs, size_t n,
+                       struct mime_params *ret) ATTR_WARN_UNUSED;
 /* The value of `name` (lower case), or NULL. */
 const struct slice *mime_param_get(const struct mime_params *params, struct slice name);
 

@@ -10,8 +10,8 @@
 
 /* Appends `bytes` in `charset` (NULL: undeclared) to the decoder's text as UTF-8 without NUL; `header`: control
  * characters but HT become spaces. */
-int mime_text_append(struct mime_decoder *d, const struct mime_charset *charset, struct slice bytes, bool header)
-    ATTR_WARN_UNUSED;
+int mime_text_append(struct mime_decoder *d, const struct mime_charset *charset, struct slice bytes,
+                     bool header) ATTR_WARN_UNUSED;
 /* Appends a raw header value (folds and encoded words in it) to the decoder's text. */
 int mime_text_append_words(struct mime_decoder *d, struct slice raw) ATTR_WARN_UNUSED;
 /* The decoder's text, trimmed, as a copy in the arena. */
@@ -23,7 +23,8 @@ size_t mime_word_len(struct slice s);
 /* Decodes %XX of RFC 2231 in place of a copy in the decoder's bytes. */
 int mime_percent_decode(struct mime_decoder *d, struct slice s) ATTR_WARN_UNUSED;
 
-/* Behind a comment that begins at s.data[i] == '(': nested ones and quoted pairs are honoured. s.len when it is not closed. */
+/* Behind a comment that begins at s.data[i] == '(': nested ones and quoted pairs are honoured. s.len when it is not
+ * closed. */
 size_t mime_skip_comment(struct slice s, size_t i);
 struct mime_message;
 /* Sets the parts' in_text, in_html, is_attachment and is_inline. */

@@ -64,8 +64,8 @@ static bool any_active(const struct scan *sc)
     return false;
 }
 
-/* The line at the front of `s`, which holds at least BOUNDARY_MAX + 8 bytes or reaches the source's end. False: too long to be
- * a delimiter. */
+/* The line at the front of `s`, which holds at least BOUNDARY_MAX + 8 bytes or reaches the source's end. False: too
+ * long to be a delimiter. */
 static bool short_line(struct slice s, struct slice *ret, size_t *ret_next)
 {
     struct slice head = slice_to(s, BOUNDARY_MAX + 8);

@@ -13,31 +13,32 @@
 
 #define MIME_DEPTH_MAX 100
 #define MIME_PARTS_MAX 10000
-#define MIME_MESSAGE_MEMORY (32u << 20)  /* of the part tree and what is decoded for it */
-#define MIME_MESSAGE_RESERVE (16u << 20) /* … of which this is kept for the tree itself: parts whose content fields do
-                                          * not fit into the rest are taken as plain text, with a defect */
+#define MIME_MESSAGE_MEMORY (32u << 20) /* of the part tree and what is decoded for it */
+#define MIME_MESSAGE_RESERVE                                                                                           \
+    (16u << 20) /* … of which this is kept for the tree itself: parts whose content fields do                        \
+                 * not fit into the rest are taken as plain text, with a defect */
 
 struct mime_part {
     struct mime_part *parent, *children, *last_child, *next; /* next: sibling */
     size_t n_children;
-    struct mime_part *following;                /* in message order, over the whole tree */
-    struct slice number;   /* IMAP section number, "1.2"; a message that is no multipart is "1", its multipart root "" */
+    struct mime_part *following; /* in message order, over the whole tree */
+    struct slice number; /* IMAP section number, "1.2"; a message that is no multipart is "1", its multipart root "" */
     struct slice type, subtype; /* lower case; what applies when none is given, or is unusable, is filled in */
     struct mime_params params;
     struct slice disposition; /* lower case; empty: none */
     struct mime_params disposition_params;
-    struct slice filename;    /* data NULL: none */
-    struct slice content_id;  /* without brackets; data NULL: none */
-    struct slice charset;     /* as declared; data NULL: none */
+    struct slice filename;      /* data NULL: none */
+    struct slice content_id;    /* without brackets; data NULL: none */
+    struct slice charset;       /* as declared; data NULL: none */
     struct slice encoding_name; /* lower case; as declared; "7bit" where none is */
     enum mime_encoding encoding;
     uint64_t header_offset, header_size; /* the empty line behind it included */
     uint64_t body_offset, body_size;     /* encoded; the line end before a boundary belongs to the boundary */
-    uint64_t decoded_size; /* for whoever reads the contents: the parser does not know it */
-    bool is_multipart;   /* is taken apart: has children */
-    bool in_text, in_html; /* of RFC 8621's lists */
-    bool is_attachment;  /* belongs into the contract's list of attachments */
-    bool is_inline;      /* … though it is in textBody or htmlBody */
+    uint64_t decoded_size;               /* for whoever reads the contents: the parser does not know it */
+    bool is_multipart;                   /* is taken apart: has children */
+    bool in_text, in_html;               /* of RFC 8621's lists */
+    bool is_attachment;                  /* belongs into the contract's list of attachments */
+    bool is_inline;                      /* … though it is in textBody or htmlBody */
 };
 
 struct mime_message {
@@ -54,8 +55,8 @@ struct mime_message {
 int mime_message_parse(const struct mime_source *src, struct mime_message **ret) ATTR_WARN_UNUSED;
 void mime_message_free(struct mime_message *m);
 
-/* The raw header of a part; of MIME_HEADER_BYTES_MAX at most (a defect tells of more). The source's own memory, or a copy in
- * `arena`. -ENOMEM, or an errno of reading. */
+/* The raw header of a part; of MIME_HEADER_BYTES_MAX at most (a defect tells of more). The source's own memory, or a
+ * copy in `arena`. -ENOMEM, or an errno of reading. */
 int mime_message_header(const struct mime_message *m, const struct mime_part *part, struct arena *arena,
                         struct slice *ret) ATTR_WARN_UNUSED;
 /* The part with this section number, or NULL. */
@@ -65,7 +66,8 @@ struct mime_part *mime_message_find(const struct mime_message *m, struct slice n
 struct mime_part_reader;
 enum mime_read_mode { MIME_READ_BYTES, MIME_READ_TEXT };
 /* NULL when out of memory. The message outlives the reader. */
-struct mime_part_reader *mime_part_reader_new(struct mime_message *m, const struct mime_part *part, enum mime_read_mode mode);
+struct mime_part_reader *mime_part_reader_new(struct mime_message *m, const struct mime_part *part,
+                                              enum mime_read_mode mode);
 void mime_part_reader_free(struct mime_part_reader *r);
 /* A next piece, borrowed until the next call; empty at the end. Defects of the content are added to the message's when
  * they are met. 0, -ENOMEM, or an errno of reading. */

@@ -7,11 +7,11 @@
 
 /* A parameter as written: the name with RFC 2231's marks, the value without quotes. */
 struct raw_param {
-    struct slice base;  /* lower case */
+    struct slice base; /* lower case */
     struct slice value;
-    unsigned segment;   /* name*1 */
+    unsigned segment; /* name*1 */
     bool segmented;
-    bool extended;      /* percent-encoded */
+    bool extended; /* percent-encoded */
     bool taken;
 };
 

@@ -11,10 +11,10 @@
 #define HEADER_STEP 4096  /* header bytes looked at between two answers */
 
 enum raw_state {
-    RAW_LINE,  /* at the start of a header line */
-    RAW_NAME,  /* in what may be a field's name */
-    RAW_KEEP,  /* in a field that stays */
-    RAW_DROP,  /* in a field that goes */
+    RAW_LINE, /* at the start of a header line */
+    RAW_NAME, /* in what may be a field's name */
+    RAW_KEEP, /* in a field that stays */
+    RAW_DROP, /* in a field that goes */
     RAW_BODY,
     RAW_END,
 };
@@ -25,12 +25,12 @@ struct mime_raw_reader {
     struct slice prefix;
     uint64_t pos;
     enum raw_state state;
-    bool first;     /* no line has been finished: there may be no header at all */
-    bool dropping;  /* the last field went: so do its folded lines */
-    bool after_cr;  /* CRLF has been written for a CR: an LF behind it is part of it */
+    bool first;    /* no line has been finished: there may be no header at all */
+    bool dropping; /* the last field went: so do its folded lines */
+    bool after_cr; /* CRLF has been written for a CR: an LF behind it is part of it */
     bool has_header;
-    uint64_t written;   /* bytes given to the caller, and those in `pending` */
-    uint64_t body_at;   /* … when the body began */
+    uint64_t written; /* bytes given to the caller, and those in `pending` */
+    uint64_t body_at; /* … when the body began */
     struct buffer pending;
     size_t name_len;
     char name[NAME_MAX_LEN];
@@ -342,7 +342,7 @@ static int scan_lines(const struct mime_source *src, struct mime_raw_info *info)
         e = mime_raw_read(r, chunk, 65536, &n);
         if (e < 0 || n == 0)
             break;
-        size_t header = r->state < RAW_BODY ? n
+        size_t header = r->state < RAW_BODY  ? n
                         : r->body_at > start ? (size_t) MIN(r->body_at - start, (uint64_t) n)
                                              : 0;
         info->header_8bit |= has_8bit(chunk, header);

@@ -10,20 +10,20 @@
 
 /* What mime_raw_scan() finds. Texts and lists live in the decoder's arena. */
 struct mime_raw_info {
-    bool has_header;     /* there is at least one field */
+    bool has_header; /* there is at least one field */
     bool has_date;
     bool has_message_id;
     struct slice message_id; /* without brackets; empty: none or unusable */
-    bool header_8bit;    /* bytes beyond ASCII in the header: needs SMTPUTF8 */
-    bool body_8bit;      /* bytes beyond ASCII in the body: needs 8BITMIME */
-    bool has_nul;        /* needs BINARYMIME */
-    size_t longest_line; /* in bytes, without its line end; over 998 needs BINARYMIME */
-    uint64_t size;       /* of what mime_raw_read() gives without a prefix; one adds its own length, and 2 where
-                          * there is no header */
+    bool header_8bit;        /* bytes beyond ASCII in the header: needs SMTPUTF8 */
+    bool body_8bit;          /* bytes beyond ASCII in the body: needs 8BITMIME */
+    bool has_nul;            /* needs BINARYMIME */
+    size_t longest_line;     /* in bytes, without its line end; over 998 needs BINARYMIME */
+    uint64_t size;           /* of what mime_raw_read() gives without a prefix; one adds its own length, and 2 where
+                              * there is no header */
     /* Envelope: of the first block of Resent- fields if there is one, else of the ordinary fields. */
-    struct slice from;        /* Resent-Sender, Resent-From, Sender or From; data NULL: none */
-    struct slice *authors;    /* all addresses of From and Sender, Resent- forms too, wherever they occur: who it claims
-                               * to be from */
+    struct slice from;     /* Resent-Sender, Resent-From, Sender or From; data NULL: none */
+    struct slice *authors; /* all addresses of From and Sender, Resent- forms too, wherever they occur: who it claims
+                            * to be from */
     size_t n_authors;
     struct slice header_from; /* first address of From; data NULL: none */
     struct slice header_sender;
@@ -37,9 +37,9 @@ int mime_raw_scan(struct mime_decoder *d, const struct mime_source *src, struct 
 /* The bytes to send, to be pulled. */
 struct mime_raw_reader;
 
-/* `prefix`: complete fields with CRLF to stand in front (Date, Message-ID), may be empty; copied. Where the source has no
- * header at all, an empty line follows the prefix. A "From " line of mbox at the start stays in front of it. NULL when
- * out of memory. The source's memory or descriptor must outlive the reader. */
+/* `prefix`: complete fields with CRLF to stand in front (Date, Message-ID), may be empty; copied. Where the source has
+ * no header at all, an empty line follows the prefix. A "From " line of mbox at the start stays in front of it. NULL
+ * when out of memory. The source's memory or descriptor must outlive the reader. */
 struct mime_raw_reader *mime_raw_reader_new(const struct mime_source *src, struct slice prefix);
 void mime_raw_reader_free(struct mime_raw_reader *r);
 /* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0, -ENOMEM, or an errno of

@@ -108,8 +108,8 @@ static int next_bytes(struct mime_part_reader *r, struct slice *ret, bool *ret_e
         *ret = in;
         return 0;
     }
-    size_t n = in.len ? mime_transfer_decode(&r->transfer, in, r->decoded)
-                      : mime_transfer_finish(&r->transfer, r->decoded);
+    size_t n =
+        in.len ? mime_transfer_decode(&r->transfer, in, r->decoded) : mime_transfer_finish(&r->transfer, r->decoded);
     r->count += n;
     *ret = slice_of(r->decoded, n);
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which parts are the body and which are attachments: RFC 8621 section 4.1.4, with two additions so that no leaf is lost: what
- * is no text goes to the attachments even when it is shown in the body, and so does a leaf that the rules of
+/* Which parts are the body and which are attachments: RFC 8621 section 4.1.4, with two additions so that no leaf is
+ * lost: what is no text goes to the attachments even when it is shown in the body, and so does a leaf that the rules of
  * alternatives leave in no list. */
 #include "mime_internal.h"
 #include "mime_message.h"
@@ -95,7 +95,8 @@ static void sort_parts(struct sorting *s, struct mime_part *parent, struct mime_
 
     for (struct mime_part *p = first; p; p = p->next) {
         if (p->is_multipart)
-            sort_parts(s, p, p->children, in_alternative || slice_eq(p->subtype, SLICE("alternative")), to_text, to_html);
+            sort_parts(s, p, p->children, in_alternative || slice_eq(p->subtype, SLICE("alternative")), to_text,
+                       to_html);
         else if (is_inline(p, p == first, related))
             sort_inline(s, p, alternative, in_alternative, &to_text, &to_html);
         else

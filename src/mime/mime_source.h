@@ -23,8 +23,8 @@ void mime_source_fd(struct mime_source *src, int fd, uint64_t base, uint64_t siz
 /* A piece of another source; cut to what the outer one has. */
 struct mime_source mime_source_part(const struct mime_source *src, uint64_t offset, uint64_t size);
 /* Copies up to `len` bytes from `offset` on; fewer only at the end. 0, or a negative errno of pread. */
-int mime_source_read(const struct mime_source *src, uint64_t offset, void *buf, size_t len, size_t *ret_len)
-    ATTR_WARN_UNUSED;
+int mime_source_read(const struct mime_source *src, uint64_t offset, void *buf, size_t len,
+                     size_t *ret_len) ATTR_WARN_UNUSED;
 
 /* A window over a source: contiguous views without copying for memory, one growing buffer for a descriptor. */
 struct mime_window {

@@ -44,12 +44,11 @@ void mime_defect(struct mime_decoder *d, const char *what) ATTR_COLD;
 
 /* Bytes in `charset` (any spelling seen in mail; empty: not declared, then UTF-8 if it is that, else windows-1252) as
  * UTF-8 without NUL; what does not convert becomes U+FFFD, with a defect. 0 or -ENOMEM. */
-int mime_to_utf8(struct mime_decoder *d, struct slice charset, struct slice bytes, struct slice *ret)
-    ATTR_WARN_UNUSED;
+int mime_to_utf8(struct mime_decoder *d, struct slice charset, struct slice bytes, struct slice *ret) ATTR_WARN_UNUSED;
 
 /* A header value as people read it: unfolded, encoded words (RFC 2047) decoded wherever they stand, neighbours joined
- * before their bytes are converted, raw 8-bit guessed, control characters but HT replaced by spaces, trimmed. For a display name
- * that is unquoted already (IMAP's ENVELOPE), too. 0 or -ENOMEM. */
+ * before their bytes are converted, raw 8-bit guessed, control characters but HT replaced by spaces, trimmed. For a
+ * display name that is unquoted already (IMAP's ENVELOPE), too. 0 or -ENOMEM. */
 int mime_decode_text(struct mime_decoder *d, struct slice raw, struct slice *ret) ATTR_WARN_UNUSED;
 /* The same for a phrase as RFC 5322 writes it: quotes are resolved, comments dropped. */
 int mime_decode_phrase(struct mime_decoder *d, struct slice raw, struct slice *ret) ATTR_WARN_UNUSED;

@@ -12,14 +12,22 @@ enum mime_encoding mime_encoding_of(struct slice name, bool *ret_known)
         const char *name;
         enum mime_encoding encoding;
     } names[] = {
-        {"7bit", MIME_ENCODING_IDENTITY},       {"8bit", MIME_ENCODING_IDENTITY},
-        {"binary", MIME_ENCODING_IDENTITY},     {"base64", MIME_ENCODING_BASE64},
-        {"quoted-printable", MIME_ENCODING_QP}, {"x-uuencode", MIME_ENCODING_UUENCODE},
-        {"uuencode", MIME_ENCODING_UUENCODE},   {"x-uue", MIME_ENCODING_UUENCODE},
-        {"uue", MIME_ENCODING_UUENCODE},        {"7-bit", MIME_ENCODING_IDENTITY},
-        {"8-bit", MIME_ENCODING_IDENTITY},      {"7 bit", MIME_ENCODING_IDENTITY},
-        {"8 bit", MIME_ENCODING_IDENTITY},      {"quoted_printable", MIME_ENCODING_QP},
-        {"qp", MIME_ENCODING_QP},               {"base-64", MIME_ENCODING_BASE64},
+        {"7bit", MIME_ENCODING_IDENTITY},
+        {"8bit", MIME_ENCODING_IDENTITY},
+        {"binary", MIME_ENCODING_IDENTITY},
+        {"base64", MIME_ENCODING_BASE64},
+        {"quoted-printable", MIME_ENCODING_QP},
+        {"x-uuencode", MIME_ENCODING_UUENCODE},
+        {"uuencode", MIME_ENCODING_UUENCODE},
+        {"x-uue", MIME_ENCODING_UUENCODE},
+        {"uue", MIME_ENCODING_UUENCODE},
+        {"7-bit", MIME_ENCODING_IDENTITY},
+        {"8-bit", MIME_ENCODING_IDENTITY},
+        {"7 bit", MIME_ENCODING_IDENTITY},
+        {"8 bit", MIME_ENCODING_IDENTITY},
+        {"quoted_printable", MIME_ENCODING_QP},
+        {"qp", MIME_ENCODING_QP},
+        {"base-64", MIME_ENCODING_BASE64},
     };
     *ret_known = true;
     if (name.len == 0)

@@ -22,11 +22,11 @@ const char *mime_encoding_name(enum mime_encoding encoding);
 struct mime_transfer {
     enum mime_encoding encoding;
     bool damaged;
-    bool begun;         /* uuencode: "begin" was seen */
-    bool ended;         /* base64: padding was seen; uuencode: "end" */
-    unsigned n_held;    /* characters held back */
-    uint32_t bits;      /* base64: of those */
-    char held[128];     /* QP and uuencode: an unfinished escape, or a line */
+    bool begun;      /* uuencode: "begin" was seen */
+    bool ended;      /* base64: padding was seen; uuencode: "end" */
+    unsigned n_held; /* characters held back */
+    uint32_t bits;   /* base64: of those */
+    char held[128];  /* QP and uuencode: an unfinished escape, or a line */
 };
 
 void mime_transfer_init(struct mime_transfer *t, enum mime_encoding encoding);
@@ -47,8 +47,8 @@ static inline uint64_t mime_base64_lines_len(uint64_t len)
 }
 size_t mime_base64_lines(const char *in, size_t len, char *out);
 
-/* Quoted-printable: bytes at the front of `in` that fit into `room`, their encoding in `out`. `text`: line ends (CRLF, LF)
- * become CRLF of the encoding, and stand for themselves; else each byte is data. `last`: no more input follows. */
+/* Quoted-printable: bytes at the front of `in` that fit into `room`, their encoding in `out`. `text`: line ends (CRLF,
+ * LF) become CRLF of the encoding, and stand for themselves; else each byte is data. `last`: no more input follows. */
 struct mime_qp_encoder {
     unsigned column;
     bool text;

@@ -160,7 +160,8 @@ static void put_message(const char *path, const struct mime_source *src)
     for (const struct mime_part *p = m->root; p; p = p->following) {
         if (p->is_multipart)
             continue;
-        printf("%s{\"type\":\"%.*s/%.*s\"", sep, (int) p->type.len, p->type.data, (int) p->subtype.len, p->subtype.data);
+        printf("%s{\"type\":\"%.*s/%.*s\"", sep, (int) p->type.len, p->type.data, (int) p->subtype.len,
+               p->subtype.data);
         put_opt("part", p->number);
         put_opt("disposition", p->disposition);
         put_opt("filename", p->filename);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Transfer encodings: pieces of any size decode to the same bytes, what is encoded decodes to itself, and the vector code
- * agrees with the portable one. The first byte chooses the size of the pieces. */
+/* Transfer encodings: pieces of any size decode to the same bytes, what is encoded decodes to itself, and the vector
+ * code agrees with the portable one. The first byte chooses the size of the pieces. */
 #include "fuzz.h"
 #include "mime_base64.h"
 #include "mime_transfer.h"

@@ -63,8 +63,10 @@ START_TEST(encoded_words)
     ck_slice_eq(decoded("raw \xf6"), "raw ö");
     /* Nothing that ends a line comes out of an encoded word. */
     ck_slice_eq(decoded("=?utf-8?Q?a=0D=0ABcc:_x?="), "a  Bcc: x");
-    ck_slice_eq(decoded("=?utf-8?Q?a=00b?="), "a\xef\xbf\xbd" "b");
-    ck_slice_eq(decoded("=?utf-8?Q?a=FFb?="), "a\xef\xbf\xbd" "b");
+    ck_slice_eq(decoded("=?utf-8?Q?a=00b?="), "a\xef\xbf\xbd"
+                                              "b");
+    ck_slice_eq(decoded("=?utf-8?Q?a=FFb?="), "a\xef\xbf\xbd"
+                                              "b");
     ck_assert_uint_ge(defects.n, 2);
 }
 END_TEST
@@ -383,13 +385,18 @@ START_TEST(sorting)
     check_sorting("\n\nhello", "1th ");
     check_sorting("Content-Type: application/pdf\n\nx", "1a ");
     check_sorting("Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\nx\n"
-                  "--b\nContent-Type: image/png\n\nx\n--b--", "1th 2a ");
-    check_sorting("Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\nx\n--b--", "1th ");
+                  "--b\nContent-Type: image/png\n\nx\n--b--",
+                  "1th 2a ");
+    check_sorting("Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\nx\n--b--",
+                  "1th ");
     check_sorting("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: image/png\n\nx\n--b\n\nx\n"
-                  "--b\nContent-Type: text/plain; name=n\n\nx\n--b--", "1th 2thai 3th 4a ");
+                  "--b\nContent-Type: text/plain; name=n\n\nx\n--b--",
+                  "1th 2thai 3th 4a ");
     /* An alternative within which text follows html: the rules of RFC 8621 put it in no list. */
-    check_sorting("Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n"
-                  "--c\nContent-Type: text/html\n\nx\n--c\n\ny\n--c--\n--b--", "1.1th 1.2a ");
+    check_sorting(
+        "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n"
+        "--c\nContent-Type: text/html\n\nx\n--c\n\ny\n--c--\n--b--",
+        "1.1th 1.2a ");
 }
 END_TEST
 
@@ -424,7 +431,8 @@ START_TEST(limits)
     size_t max = 3 << 20, n = 0;
     char *raw = malloc(max);
     for (int depth = 0; depth < 200; depth++)
-        n += (size_t) snprintf(raw + n, max - n, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", depth, depth);
+        n +=
+            (size_t) snprintf(raw + n, max - n, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", depth, depth);
     struct mime_message *m = parsed(slice_of(raw, n));
     ck_assert(has_defect(m, "nested too deeply"));
     ck_assert_uint_eq(m->n_parts, MIME_DEPTH_MAX + 1);
@@ -443,10 +451,10 @@ START_TEST(limits)
     char *params = malloc(many);
     memcpy(params, raw, k);
     for (int i = 0; i < MIME_PARTS_MAX + 10 && k < many - 4000; i++) {
-        k += (size_t) sprintf(params + k, "--b\nContent-Type: a/b");
+        k += (size_t) snprintf(params + k, many - k, "--b\nContent-Type: a/b");
         for (int j = 0; j < 199; j++)
-            k += (size_t) sprintf(params + k, ";p%d=%d", j, i);
-        k += (size_t) sprintf(params + k, "\n\nx\n");
+            k += (size_t) snprintf(params + k, many - k, ";p%d=%d", j, i);
+        k += (size_t) snprintf(params + k, many - k, "\n\nx\n");
     }
     m = parsed(slice_of(params, k));
     ck_assert(has_defect(m, "too much memory") && has_defect(m, "too many parts"));
@@ -505,8 +513,7 @@ START_TEST(raw_filter)
     check_raw("A: b\n\nbody\n", "X: y\r\n", "X: y\r\nA: b\r\n\r\nbody\r\n");
     check_raw("A: b\rC: d\r\rbo\rdy\r\n\n\r", "", "A: b\r\nC: d\r\n\r\nbo\r\ndy\r\n\r\n\r\n");
     /* Smuggled ends of data */
-    check_raw("A: b\n\nx\n.\nMAIL\r.\rRCPT\r\n.\n", "",
-              "A: b\r\n\r\nx\r\n.\r\nMAIL\r\n.\r\nRCPT\r\n.\r\n");
+    check_raw("A: b\n\nx\n.\nMAIL\r.\rRCPT\r\n.\n", "", "A: b\r\n\r\nx\r\n.\r\nMAIL\r\n.\r\nRCPT\r\n.\r\n");
     check_raw("To: a\nBcc: b,\n c,\n\td\nBCC : e\nResent-Bcc: f\nBccx: g\n\nBcc: body\n", "",
               "To: a\r\nBccx: g\r\n\r\nBcc: body\r\n");
     /* A Bcc that only shows once line ends are right. */
@@ -609,16 +616,15 @@ START_TEST(compose_small)
     struct fault fault = {0};
     struct mime_outline o = small_outline();
     ck_assert_int_eq(mime_composer_new(&o, &c, &fault), 0);
-    ck_slice_eq(pulled(c, sizeof(out) / 2, out, sizeof(out)),
-                "Date: Fri, 02 Jan 2026 03:46:40 +0100\r\n"
-                "From: =?utf-8?B?SsO8cmdlbiBK?= <j@example.com>\r\n"
-                "To: \"Doe, Ann\" <ann@x.org>, bob@x.org, G: c@x;\r\n"
-                "Subject: =?utf-8?B?R3LDtsOfZQ==?= 2\r\n"
-                "Message-ID: <id@x>\r\n"
-                "MIME-Version: 1.0\r\n"
-                "Content-Type: text/plain; charset=utf-8\r\n"
-                "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-                "Gr=C3=BC=C3=9Fe\r\nAnn\r\n");
+    ck_slice_eq(pulled(c, sizeof(out) / 2, out, sizeof(out)), "Date: Fri, 02 Jan 2026 03:46:40 +0100\r\n"
+                                                              "From: =?utf-8?B?SsO8cmdlbiBK?= <j@example.com>\r\n"
+                                                              "To: \"Doe, Ann\" <ann@x.org>, bob@x.org, G: c@x;\r\n"
+                                                              "Subject: =?utf-8?B?R3LDtsOfZQ==?= 2\r\n"
+                                                              "Message-ID: <id@x>\r\n"
+                                                              "MIME-Version: 1.0\r\n"
+                                                              "Content-Type: text/plain; charset=utf-8\r\n"
+                                                              "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+                                                              "Gr=C3=BC=C3=9Fe\r\nAnn\r\n");
     mime_composer_free(c);
     o.utf8 = true;
     o.transport = MIME_TRANSPORT_8BIT;
@@ -684,7 +690,12 @@ END_TEST
 START_TEST(compose_round_trip)
 {
     static const char *const texts[] = {
-        "", "x", "plain\n", "Größe\n\nmit\ttab \n", ".\n..\nFrom here\n", "日本語のテキスト\n日本語のテキスト\n日本語のテキスト\n",
+        "",
+        "x",
+        "plain\n",
+        "Größe\n\nmit\ttab \n",
+        ".\n..\nFrom here\n",
+        "日本語のテキスト\n日本語のテキスト\n日本語のテキスト\n",
         "=_ --=_ ?= =?utf-8?Q?x?=\n",
     };
     size_t room = 1 << 20;
@@ -698,7 +709,8 @@ START_TEST(compose_round_trip)
             struct mime_attachment a[3] = {
                 {.filename = SLICE("Übersicht mit einem sehr langen Namen, der mehr als eine Zeile braucht.pdf")},
                 {.filename = SLICE("a\"b\\c.txt")},
-                {.content_type = SLICE("image/png"), .content_id = SLICE("i@x"),
+                {.content_type = SLICE("image/png"),
+                 .content_id = SLICE("i@x"),
                  .disposition = MIME_DISPOSITION_INLINE},
             };
             mime_source_memory(&a[0].content, slice_of(binary, 200000));
