@@ -133,6 +133,7 @@ static int write_some(struct client *c)
         if (n_fds > 0) {
             msg.msg_control = control.space;
             msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+            memset(control.space, 0, msg.msg_controllen); /* padding too */
             struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
             cmsg->cmsg_level = SOL_SOCKET;
             cmsg->cmsg_type = SCM_RIGHTS;

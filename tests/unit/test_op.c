@@ -155,6 +155,7 @@ static void say(const char *text, const int *fds, size_t n)
     if (n > 0) {
         msg.msg_control = control.space;
         msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+        memset(control.space, 0, sizeof(control.space));
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
@@ -173,7 +174,10 @@ static void setup(void)
     handlers[RPC_MAIL_PARSE] = &echo;
     handlers[RPC_MAIL_BUILD] = &waits;
     handlers[RPC_IMAP_FETCH] = &streams;
-    fixture_init(&f, "[daemon]\nclient_stall = 100ms\npartial_request_timeout = 100ms\nuser_memory = 128M\n", handlers);
+    fixture_init(&f,
+                 "[daemon]\nclient_stall = 100ms\npartial_request_timeout = 100ms\nuser_memory = "
+                 "128M\nmax_calls_per_user = 3\nmax_response_size = 3M\n",
+                 handlers);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     sock = pair[0];
     got_len = got_n_fds = frees = runs = 0;
@@ -340,7 +344,7 @@ END_TEST
 
 START_TEST(too_long_an_answer_is_the_error_limit)
 {
-    items = 2000000;
+    items = 100000;
     say("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"imap.fetch\",\"params\":{\"account\":\"a\",\"uids\":\"1:*\"}}\n",
         NULL, 0);
     expect_lines(1);
@@ -454,6 +458,29 @@ START_TEST(text_of_requests_is_charged)
 }
 END_TEST
 
+START_TEST(every_method_has_a_handler)
+{
+    for (int id = 0; id < RPC_METHOD_COUNT; id++)
+        ck_assert_msg(op_handlers[id] && op_handlers[id]->run, "%s has none",
+                      rpc_method_row((enum rpc_method_id) id)->name);
+}
+END_TEST
+
+START_TEST(calls_of_a_user_are_counted)
+{
+    char line[200];
+    for (int i = 0; i < 4; i++) {
+        snprintf(line, sizeof(line),
+                 "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"mail.build\",\"params\":{\"message\":{}}}\n", i);
+        say(line, NULL, 0);
+    }
+    expect_lines(1);
+    says("\"id\":3,\"error\"");
+    says("\"limit\":\"max_calls_per_user\"");
+    ck_assert_uint_eq(f.gateway.n_calls, 3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("op");
@@ -474,6 +501,8 @@ int main(void)
     tcase_add_test(tc, an_unfinished_line_has_its_time);
     tcase_add_test(tc, a_client_that_does_not_read_fails_its_calls);
     tcase_add_test(tc, text_of_requests_is_charged);
+    tcase_add_test(tc, every_method_has_a_handler);
+    tcase_add_test(tc, calls_of_a_user_are_counted);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
 }
