@@ -114,10 +114,10 @@ static int choose_method(struct imap_client *c)
         return after_login(c);
     if (!imap_has(c, IMAP_CAP_LOGINDISABLED))
         offered |= SASL_BIT(SASL_METHOD_IMAP_LOGIN);
+    imap_set_state(c, IMAP_STATE_CREDENTIAL); /* what fails from here on has failed in "auth" */
     int ret = sasl_choose(c->config, PROTOCOL_IMAP, c->tls_active ? &c->tls : NULL, offered, &c->method, &fault);
     if (ret < 0)
         return imap_fail(c, ret, fault.kind, "%s", fault.text);
-    imap_set_state(c, IMAP_STATE_CREDENTIAL);
     return sasl_method_needs_secret(c->method) ? 0 : imap_login_credential(c, NULL);
 }
 
