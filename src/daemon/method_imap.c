@@ -2,6 +2,7 @@
 /* imap.open, logout, noop, list, status, select, examine, search. */
 #include "method_imap.h"
 
+#include "imap_mailbox.h"
 #include "methods.h"
 
 #include <errno.h>
@@ -202,12 +203,26 @@ static void write_status_items(struct op *op, struct slice items, struct slice m
     }
 }
 
+/* Where the mailbox happens to be selected, servers count what that shows: it must be looked at anew first. */
+static int status_begin(struct imap_call *call, struct fault *fault)
+{
+    struct imap_mailbox_state box;
+    imap_client_selected(imap_call_engine(call), &box);
+    if (box.selected && !call->in_session && imap_mailbox_eq(box.mailbox, call->command.mailbox))
+        return imap_call_refresh(call, fault);
+    return imap_call_command(call, &call->command, fault);
+}
+
 static void status_event(struct imap_call *call, const struct imap_event *e)
 {
     struct status_call *s = container_of(call, struct status_call, call);
     struct op *op = call->ox.op;
     struct imap_value name;
     struct slice items;
+    if (e->base.type == ENGINE_EVENT_DONE && e->base.request == &call->refresh.request) {
+        imap_call_command(call, &call->command, &call->fault);
+        return;
+    }
     if (!op || e->base.type != ENGINE_EVENT_REPLY || s->answered || imap_status_parse(e->response.text, &name, &items) < 0)
         return;
     s->answered = call->given_away = true;
@@ -228,7 +243,7 @@ static void status_finish(struct imap_call *call, struct op *op)
     op_finish(op);
 }
 
-static const struct imap_call_ops status_ops = {"imap.status", begin_command, status_event, status_finish, NULL};
+static const struct imap_call_ops status_ops = {"imap.status", status_begin, status_event, status_finish, NULL};
 
 static int status_run(struct op *op)
 {
@@ -451,6 +466,7 @@ static int search_run(struct op *op)
     s->call.command.kind = IMAP_SEARCH;
     s->call.command.numbers = p->numbers;
     s->call.ox.x.reads_only = true;
+    s->call.wants_fresh = true;
     int ret = take_query(op, s, &p->query);
     if (ret == 0)
         ret = imap_call_take_mailbox(op, &s->call, p->mailbox, &p->uidvalidity, false);

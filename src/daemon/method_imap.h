@@ -43,6 +43,7 @@ struct imap_call {
     struct slice mailbox;    /* to be selected; data NULL: none is needed */
     char *own_mailbox;       /* its bytes, where they are not the parameters' */
     bool write;              /* SELECT, not EXAMINE */
+    bool wants_fresh;        /* what has arrived meanwhile matters (changing calls want that without saying) */
     uint32_t expected;       /* UIDVALIDITY to insist on; 0: any */
 
     /* Filled while it runs. */
@@ -51,7 +52,9 @@ struct imap_call {
     bool given_away;         /* part of the answer has left */
     bool acted;              /* a command that changes something was answered with yes */
 
-    struct imap_command select, command;
+    struct imap_command refresh, select, command;
+    bool in_session;
+    bool fresh; /* the mailbox was selected or looked at anew for this call */
     struct imap_set set;     /* `uids` or `numbers` */
     struct imap_set part;    /* borrowed: the ranges of the command under way */
     size_t next_range;
@@ -73,6 +76,8 @@ int imap_call_drop(struct imap_call *call, int ret);
 
 /* Submits `command` on the call's connection. */
 int imap_call_command(struct imap_call *call, struct imap_command *command, struct fault *fault);
+/* Has the server look for what has arrived; the DONE of call->refresh comes to event(). */
+int imap_call_refresh(struct imap_call *call, struct fault *fault);
 /* Makes call->part the next ranges of call->set. False: there are none left. */
 bool imap_call_next_part(struct imap_call *call);
 struct engine *imap_call_engine(const struct imap_call *call);

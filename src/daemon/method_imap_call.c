@@ -90,6 +90,15 @@ static int begin(struct imap_call *call, struct fault *fault)
     return call->ops->begin(call, fault);
 }
 
+/* A mailbox that is selected shows what was there when its last command ended: servers look again at NOOP, and some only
+ * before they answer it. Not in a session, where it could renumber messages. */
+int imap_call_refresh(struct imap_call *call, struct fault *fault)
+{
+    call->refresh = (struct imap_command){.kind = IMAP_NOOP};
+    call->fresh = true;
+    return imap_call_command(call, &call->refresh, fault);
+}
+
 static int start(struct exchange *x, struct session *s, struct fault *fault)
 {
     struct imap_call *call = call_of(x);
@@ -98,8 +107,10 @@ static int start(struct exchange *x, struct session *s, struct fault *fault)
     call->began = false;
     call->next_range = 0;
     fault_clear(&call->fault);
+    call->fresh = call->in_session || !call->mailbox.data;
     if (!call->mailbox.data || (is_selected(call, session_engine(s), &pending) && !pending))
-        return begin(call, fault);
+        return call->fresh || !(call->wants_fresh || x->changes) ? begin(call, fault) : imap_call_refresh(call, fault);
+    call->fresh = !pending;
     bool blind = !call->expected && !x->changes && !call->write;
     if (!pending || !blind) {
         call->select = (struct imap_command){.kind = call->write ? IMAP_SELECT : IMAP_EXAMINE, .mailbox = call->mailbox};
@@ -148,6 +159,13 @@ static void event(struct exchange *x, struct session *s, const struct engine_eve
         struct imap_mailbox_state box;
         imap_client_selected(imap_call_engine(call), &box);
         call->uidvalidity = box.uidvalidity;
+    }
+    if (base->request == &call->refresh.request && (base->type != ENGINE_EVENT_DONE || !call->began)) {
+        struct fault fault = {.kind = FAULT_NONE};
+        remember_fault(call, base->fault);
+        if (base->type == ENGINE_EVENT_DONE && !base->fault && begin(call, &fault) < 0)
+            remember_fault(call, &fault);
+        return;
     }
     const struct imap_command *command = container_of(base->request, struct imap_command, request);
     if (base->type == ENGINE_EVENT_DONE && !base->fault && imap_kind_changes(command->kind))
@@ -223,6 +241,7 @@ void *imap_call_new(struct op *op, size_t size, const struct imap_call_ops *ops)
     call->text = body_owner_ref(op_text_owner(op));
     call->ox.dispose = dispose;
     call->ox.x.complete = true;
+    call->in_session = op->session != NULL;
     imap_set_init(&call->set, IMAP_CALL_RANGES_MAX);
     return call;
 }

@@ -4,6 +4,7 @@
 #include "method_imap.h"
 
 #include "methods.h"
+#include "mime_transfer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +16,12 @@
 struct section {
     char *name;
     struct spool *spool;
+};
+
+/* A part that is to be given without its transfer encoding. */
+struct decoded_part {
+    struct slice part; /* "1.2" */
+    enum mime_encoding encoding;
 };
 
 struct fetch_call {
@@ -35,6 +42,11 @@ struct fetch_call {
     struct op_pipe *pipe;
     bool into_spool;      /* the literal under way goes to the last section's spool */
     uint64_t done, total; /* for progress */
+    struct decoded_part *decoded; /* `decode`: the parts that are asked for */
+    size_t n_decoded;
+    bool hide_structure;  /* it was asked for only to know their encodings */
+    struct mime_transfer transfer;
+    bool decoding;        /* the literal under way */
     struct buffer raw;    /* items that were not understood: names and bytes, each preceded by its length */
 };
 
@@ -67,6 +79,68 @@ static void fail(struct op *op, int err, enum fault_kind kind, const char *text)
 {
     fault_set(&op->fault, err, kind, "fetch", "%s", text);
     op_fail(op, NULL);
+}
+
+/* --- transfer encodings --- */
+
+/* The part that "BODY[1.2]" or a request for it names; empty: something else. */
+static struct slice part_of(struct slice name)
+{
+    struct slice part = slice_from(name, slice_find(name, '[') + 1);
+    if (!slice_starts_ci(name, SLICE("BODY")) || part.len < 2 || part.data[part.len - 1] != ']')
+        return SLICE_EMPTY;
+    part.len--;
+    for (size_t i = 0; i < part.len; i++)
+        if (!ascii_is_digit(part.data[i]) && part.data[i] != '.')
+            return SLICE_EMPTY;
+    return part;
+}
+
+static enum mime_encoding encoding_of(const struct fetch_call *f, struct slice name)
+{
+    struct slice part = part_of(name);
+    for (size_t i = 0; i < f->n_decoded && part.len; i++)
+        if (slice_eq(f->decoded[i].part, part))
+            return f->decoded[i].encoding;
+    return MIME_ENCODING_IDENTITY;
+}
+
+static void learn_encodings(struct fetch_call *f, const struct imap_value *structure)
+{
+    struct imap_body_parser parser;
+    struct imap_body_part p;
+    bool known;
+    for (size_t i = 0; i < f->n_decoded; i++)
+        f->decoded[i].encoding = MIME_ENCODING_IDENTITY;
+    imap_body_init(&parser, structure);
+    while (imap_body_next(&parser, &p) > 0)
+        for (size_t i = 0; i < f->n_decoded && p.event == IMAP_BODY_LEAF; i++)
+            if (slice_eq(f->decoded[i].part, p.part))
+                f->decoded[i].encoding = mime_encoding_of(p.encoding.bytes, &known);
+}
+
+static void note_damage(struct fetch_call *f, const struct mime_transfer *t)
+{
+    if (t->damaged)
+        mime_defect(&f->json.decoder, "the transfer encoding of a section is damaged");
+}
+
+/* A section that came with the items. *bytes lives as long as the message. */
+static int decode_small(struct fetch_call *f, struct slice name, struct slice *bytes)
+{
+    struct mime_transfer t;
+    enum mime_encoding encoding = encoding_of(f, name);
+    if (encoding == MIME_ENCODING_IDENTITY || bytes->len == 0)
+        return 0;
+    mime_transfer_init(&t, encoding);
+    char *out = arena_alloc(&f->json.arena, mime_transfer_max(&t, bytes->len) + mime_transfer_max(&t, 0));
+    if (!out)
+        return -ENOMEM;
+    size_t n = mime_transfer_decode(&t, *bytes, out);
+    n += mime_transfer_finish(&t, out + n);
+    note_damage(f, &t);
+    *bytes = slice_of(out, n);
+    return 0;
 }
 
 /* --- items --- */
@@ -136,7 +210,9 @@ static void write_item(struct fetch_call *f, struct op *op, const struct imap_fe
         keep_length(&f->raw, item->raw);
         return;
     }
-    if (!key || (*had & IMAP_ITEM_BIT(item->kind)))
+    if (item->kind == IMAP_ITEM_BODYSTRUCTURE && f->n_decoded)
+        learn_encodings(f, &item->value);
+    if (!key || (*had & IMAP_ITEM_BIT(item->kind)) || (item->kind == IMAP_ITEM_BODYSTRUCTURE && f->hide_structure))
         return;
     *had |= IMAP_ITEM_BIT(item->kind);
     json_write_key(&op->w, key);
@@ -182,6 +258,8 @@ static int write_small_sections(struct fetch_call *f, struct op *op, struct slic
             json_write_member_null(&op->w, name);
             continue;
         }
+        if (decode_small(f, item.name, &bytes) < 0)
+            return fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, "fetch", "out of memory");
         int ret = op_write_content(op, name, bytes);
         if (ret < 0)
             return ret;
@@ -315,7 +393,7 @@ static void open_pipe(struct fetch_call *f, struct op *op, const char *name, uin
         json_write_key(&op->w, "sections");
         json_write_object_begin(&op->w);
     }
-    f->pipe = ret == 0 ? op_pipe_open(op, name, size) : NULL;
+    f->pipe = ret == 0 ? op_pipe_open(op, name, f->decoding ? UINT64_MAX : size) : NULL;
     if (!f->pipe) {
         op_fail(op, NULL);
         return;
@@ -342,7 +420,8 @@ static bool keep_section(struct fetch_call *f, struct op *op, const struct imap_
     struct slice bytes = SLICE_EMPTY;
     buffer_clear(&f->json.scratch);
     char *name = imap_call_text(item->name);
-    if (!name || (!item->streamed && imap_value_text(&item->value, &f->json.scratch, &bytes) < 0)) {
+    if (!name || (!item->streamed && (imap_value_text(&item->value, &f->json.scratch, &bytes) < 0 ||
+                                      decode_small(f, item->name, &bytes) < 0))) {
         free(name);
         fail(op, -ENOMEM, FAULT_INTERNAL, "out of memory");
         return false;
@@ -361,7 +440,7 @@ static bool keep_section(struct fetch_call *f, struct op *op, const struct imap_
 
 static bool pipe_is_possible(const struct fetch_call *f, const struct op *op, const struct imap_event *e)
 {
-    return op->form == RPC_FORM_PIPE && e->fetch.uid && e->fetch.first && f->n_items == 2 &&
+    return op->form == RPC_FORM_PIPE && e->fetch.uid && e->fetch.first && f->n_items == (f->hide_structure ? 3u : 2u) &&
            (op->stream || (imap_set_count(&f->call.set) == 1 && !f->call.set.star));
 }
 
@@ -376,6 +455,10 @@ static void begin_section(struct fetch_call *f, struct op *op, const struct imap
     while (imap_fetch_next(&items, &item) > 0) {
         if (item.kind != IMAP_ITEM_SECTION || item.value.type == IMAP_LIST || item.value.type == IMAP_NIL)
             continue;
+        if (item.streamed) {
+            mime_transfer_init(&f->transfer, encoding_of(f, item.name));
+            f->decoding = f->transfer.encoding != MIME_ENCODING_IDENTITY;
+        }
         if (item.streamed && item.name.len < sizeof(name) && pipe_is_possible(f, op, e)) {
             memcpy(name, item.name.data, item.name.len);
             name[item.name.len] = '\0';
@@ -391,29 +474,47 @@ static void begin_section(struct fetch_call *f, struct op *op, const struct imap
     }
 }
 
+static int section_bytes(struct fetch_call *f, struct slice bytes)
+{
+    if (f->pipe)
+        return op_pipe_write(&f->call.ox, f->pipe, bytes);
+    return op_spool_write(&f->call.ox, f->sections[f->n_sections - 1].spool, bytes);
+}
+
+/* Bytes of the section, encoded; `last`: none follow. */
+static int section_decode(struct fetch_call *f, struct op *op, struct slice piece, bool last)
+{
+    char *out;
+    buffer_clear(&f->json.scratch);
+    if (buffer_reserve(&f->json.scratch, mime_transfer_max(&f->transfer, piece.len) + mime_transfer_max(&f->transfer, 0), &out) < 0)
+        return fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, "fetch", "out of memory");
+    size_t n = mime_transfer_decode(&f->transfer, piece, out);
+    if (last) {
+        n += mime_transfer_finish(&f->transfer, out + n);
+        note_damage(f, &f->transfer);
+    }
+    return n ? section_bytes(f, slice_of(out, n)) : 0;
+}
+
 static void section_piece(struct fetch_call *f, struct op *op, struct slice piece)
 {
-    int ret = 0;
-    if (f->pipe)
-        ret = op_pipe_write(&f->call.ox, f->pipe, piece);
-    else if (!f->into_spool)
+    if (!f->pipe && !f->into_spool)
         return; /* nobody's */
-    else
-        ret = op_spool_write(&f->call.ox, f->sections[f->n_sections - 1].spool, piece);
+    f->done += piece.len;
+    int ret = f->decoding ? section_decode(f, op, piece, f->done == f->total) : section_bytes(f, piece);
     if (ret < 0) {
         op_fail(op, NULL);
         return;
     }
-    f->done += piece.len;
     op_progress(op, f->done, f->total);
     if (f->done < f->total)
         return;
     if (f->pipe)
         op_pipe_end(f->pipe);
-    else if (f->into_spool && spool_seal(f->sections[f->n_sections - 1].spool, &op->fault) < 0)
+    else if (spool_seal(f->sections[f->n_sections - 1].spool, &op->fault) < 0)
         op_fail(op, NULL);
     f->pipe = NULL;
-    f->into_spool = false;
+    f->into_spool = f->decoding = false;
 }
 
 static void fetch_segment(struct fetch_call *f, struct op *op, const struct imap_event *e)
@@ -451,13 +552,51 @@ static void fetch_segment(struct fetch_call *f, struct op *op, const struct imap
         begin_section(f, op, e);
 }
 
+/* What was asked for and has not come, as the set to ask for again. False: nothing, or memory is out. */
+static bool take_missing(struct fetch_call *f)
+{
+    struct imap_set missing;
+    imap_set_init(&missing, IMAP_CALL_RANGES_MAX);
+    for (size_t i = 0, k = 0; i < f->call.set.n; i++) {
+        uint64_t from = f->call.set.ranges[i].first, last = f->call.set.ranges[i].last;
+        while (k < f->seen.n && f->seen.ranges[k].last < from)
+            k++;
+        for (size_t j = k; from <= last; j++) {
+            uint64_t until = j < f->seen.n && f->seen.ranges[j].first <= last ? f->seen.ranges[j].first : last + 1;
+            if (until > from && imap_set_add(&missing, (uint32_t) from, (uint32_t) (until - 1)) < 0)
+                break;
+            from = until > last ? until : (uint64_t) f->seen.ranges[j].last + 1;
+        }
+    }
+    if (missing.n == 0) {
+        imap_set_done(&missing);
+        return false;
+    }
+    imap_set_done(&f->call.set);
+    f->call.set = missing;
+    f->call.next_range = 0;
+    return true;
+}
+
+/* The next part of the set; and where messages did not come that the server may not have looked for yet, once more. */
+static int next_command(struct fetch_call *f, const struct imap_event *e, struct fault *fault)
+{
+    struct imap_call *call = &f->call;
+    bool refreshed = e->base.request == &call->refresh.request;
+    if (!refreshed && imap_call_next_part(call))
+        return imap_call_command(call, &call->command, fault);
+    if (!refreshed)
+        return call->fresh || !take_missing(f) ? 0 : imap_call_refresh(call, fault);
+    return imap_call_next_part(call) ? imap_call_command(call, &call->command, fault) : 0;
+}
+
 static void fetch_event(struct imap_call *call, const struct imap_event *e)
 {
     struct fetch_call *f = fetch_of(call);
     struct op *op = call->ox.op;
     struct fault fault = {.kind = FAULT_NONE};
     if (e->base.type == ENGINE_EVENT_DONE) {
-        if (op && imap_call_next_part(call) && imap_call_command(call, &call->command, &fault) < 0)
+        if (op && next_command(f, e, &fault) < 0)
             call->fault = fault;
         return;
     }
@@ -519,6 +658,7 @@ static void fetch_dispose(struct imap_call *call)
     imap_set_done(&f->seen);
     buffer_done(&f->raw);
     free(f->items);
+    free(f->decoded);
 }
 
 static const struct imap_call_ops fetch_ops = {"imap.fetch", fetch_begin, fetch_event, fetch_finish, fetch_dispose};
@@ -530,7 +670,7 @@ static const struct slice all_items[] = {SLICE("FLAGS"), SLICE("INTERNALDATE"), 
                                          SLICE("BODY")};
 static const struct slice whole[] = {SLICE("BODY.PEEK[]")};
 
-static int take_items(struct op *op, struct fetch_call *f, const struct rpc_strings *given, bool named)
+static int take_items(struct op *op, struct fetch_call *f, const struct rpc_strings *given, bool named, bool decode)
 {
     const struct slice *items = given->n ? given->items : whole;
     size_t n = given->n ? given->n : 1;
@@ -544,11 +684,19 @@ static int take_items(struct op *op, struct fetch_call *f, const struct rpc_stri
         items = all_items;
         n = 5;
     }
-    f->items = calloc(n + 1, sizeof(*f->items));
-    if (!f->items)
+    f->items = calloc(n + 2, sizeof(*f->items));
+    f->decoded = decode ? calloc(n, sizeof(*f->decoded)) : NULL;
+    if (!f->items || (decode && !f->decoded))
         return op_refuse(op, FAULT_LIMIT, "out of memory");
     /* First, so that it is known to whom a section belongs before its bytes come. */
     f->items[f->n_items++] = SLICE("UID");
+    for (size_t i = 0; i < n && decode; i++)
+        if (part_of(items[i]).len)
+            f->decoded[f->n_decoded++].part = part_of(items[i]);
+    if (f->n_decoded) { /* before the sections too */
+        f->hide_structure = true;
+        f->items[f->n_items++] = SLICE("BODYSTRUCTURE");
+    }
     for (size_t i = 0; i < n; i++) {
         if (!imap_item_is_valid(items[i]))
             return op_refuse(op, FAULT_INVALID_PARAMS, "`items[%zu]` is no item of FETCH", i);
@@ -559,6 +707,10 @@ static int take_items(struct op *op, struct fetch_call *f, const struct rpc_stri
         }
         if (slice_eq_ci(items[i], SLICE("UID")))
             continue;
+        if (f->n_decoded && imap_item_kind(items[i]) == IMAP_ITEM_BODYSTRUCTURE) {
+            f->hide_structure = false;
+            continue;
+        }
         f->bodies = f->bodies || imap_item_kind(items[i]) == IMAP_ITEM_SECTION;
         f->items[f->n_items++] = items[i];
     }
@@ -578,11 +730,12 @@ static int fetch_run(struct op *op)
     if (ret == 0)
         ret = imap_call_take_mailbox(op, call, p->mailbox, &p->uidvalidity, false);
     if (ret == 0)
-        ret = take_items(op, f, &p->items, p->mailbox.data != NULL);
+        ret = take_items(op, f, &p->items, p->mailbox.data != NULL, p->decode);
     if (ret < 0)
         return imap_call_drop(call, ret);
     f->asked = p->uids;
     call->part = call->set; /* what fits() looks at */
+    call->wants_fresh = call->set.star || (call->set.n && call->set.ranges[call->set.n - 1].last == UINT32_MAX);
     call->command.set = &call->part;
     call->command.items = f->items;
     call->command.n_items = f->n_items;

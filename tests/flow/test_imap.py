@@ -90,6 +90,42 @@ def test_fetch_contents(flow):
             same(read_all(descriptor), BODY, form)
 
 
+def test_new_mail_is_seen(flow):
+    """What arrived a moment ago is there for every call, whichever connection has the mailbox selected"""
+    user, client = flow.user(), flow.client()
+    flow.put(user, flow.letter("bob@example.com", "one"))
+    same([one["uid"] for one in client.call("imap.fetch", account=user, uids=[1], items=["FLAGS"])["messages"]], [1])
+    flow.put(user, flow.letter("bob@example.com", "two"))
+    answer = client.call("imap.fetch", account=user, uids=[1, 2, 9], items=["FLAGS"])
+    same(([one["uid"] for one in answer["messages"]], answer["missing"]), ([1, 2], [9]))
+    flow.put(user, flow.letter("bob@example.com", "three"))
+    same(client.call("imap.search", account=user, query="SUBJECT three")["uids"], [3])
+    flow.put(user, flow.letter("bob@example.com", "four"))
+    same(client.call("imap.status", account=user)["messages"], 4)
+    flow.put(user, flow.letter("bob@example.com", "five"))
+    same(len(client.call("imap.fetch", account=user, uids="1:*", items=["FLAGS"])["messages"]), 5)
+    flow.put(user, flow.letter("bob@example.com", "six"))
+    same([one["uid"] for one in client.call("imap.store", account=user, uids=[6], command="+FLAGS", flags=["\\Flagged"])["messages"]], [6])
+    flow.put(user, flow.letter("bob@example.com", "seven"))
+    same(client.call("imap.move", account=user, uids=[7], destination="Trash")["uids"], [[7, 1]])
+
+
+def test_fetch_decoded(flow):
+    """Sections of single parts come without their transfer encoding where the caller wants that"""
+    user, client = flow.user(), flow.client()
+    for size in (100, 300000):
+        data = os.urandom(size)
+        flow.put(user, flow.letter("bob@example.com", "data", "Grüße\n", attachment=data))
+        uid = client.call("imap.status", account=user)["messages"]
+        sections = client.call("imap.fetch", account=user, uids=[uid], items=["BODY.PEEK[1]", "BODY.PEEK[2]"], decode=True)["messages"][0]["sections"]
+        same((text_of(sections["BODY[1]"]).decode().strip(), len(text_of(sections["BODY[2]"])), text_of(sections["BODY[2]"]) == data), ("Grüße", size, True), sections)
+        answer, taken = client.call_fds("imap.fetch", account=user, uids=[uid], items=["BODY.PEEK[2]"], decode=True, content="pipe")
+        assert "bodystructure" not in answer["messages"][0]
+        same(read_all(taken[0]) == data, True)
+        encoded = client.call("imap.fetch", account=user, uids=[uid], items=["BODY.PEEK[2]"])["messages"][0]["sections"]["BODY[2]"]
+        assert len(text_of(encoded)) > size
+
+
 def test_fetch_stream(flow):
     """A streamed fetch gives each message as it comes"""
     user, client = filled(flow, 150)
