@@ -277,9 +277,9 @@ int cli_params_add(const struct cli *cli, struct cli_params *p, const struct rpc
     if (!equal || equal == word)
         return cli_fail(cli, EX_USAGE, "'%s' is not name=value, name:=json or name=@file", word);
     bool is_json = equal[-1] == ':';
-    char *name = strndup(word, (size_t) (equal - word) - is_json), *key;
-    const struct rpc_field *field;
-    json_t *object, *value = NULL;
+    char *name = strndup(word, (size_t) (equal - word) - is_json), *key = NULL;
+    const struct rpc_field *field = NULL;
+    json_t *object = NULL, *value = NULL;
     if (!name)
         return cli_fail(cli, EX_OSERR, "out of memory");
     int r = walk(cli, p, row, name, &object, &key, &field);

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOOK_MS 20
+
 enum child_state {
     CHILD_RUNS,
     CHILD_KILLED,    /* waiting for its end, then done() */
@@ -20,10 +22,10 @@ enum child_state {
 struct child {
     struct loop *loop;
     enum child_state state;
-    pid_t pid; /* and process group; not reaped before the end, so it cannot become another's */
-    int pidfd, output_fd;
+    pid_t pid;            /* and process group; not reaped before the end, so it cannot become another's */
+    int pidfd, output_fd; /* pidfd -1: the kernel has none (nor has valgrind); then `look` asks now and then */
     struct loop_io exit_io, output_io;
-    struct loop_timer timer;
+    struct loop_timer timer, look;
     struct buffer output;
     const char *problem;
     child_done *done;
@@ -35,6 +37,7 @@ static void child_free(struct child *c)
     loop_io_done(&c->exit_io);
     loop_io_done(&c->output_io);
     loop_timer_done(&c->timer);
+    loop_timer_done(&c->look);
     if (c->pidfd >= 0)
         close(c->pidfd);
     if (c->output_fd >= 0)
@@ -87,20 +90,34 @@ static void on_timeout(void *arg)
     child_kill(arg, CHILD_KILLED, "it took too long");
 }
 
-static void on_exit_ready(void *arg, unsigned what)
+/* Whether it has ended; it is then gone, and so is the object. */
+static bool reap(struct child *c)
 {
-    struct child *c = arg;
-    (void) what;
     siginfo_t info = {.si_pid = 0};
-    /* What it has left running in its group ends with it. */
+    if (waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+        return false;
+    /* What it has left running in its group ends with it; the group's number is ours until it is waited for. */
     kill(-c->pid, SIGKILL);
-    if (waitid(P_PIDFD, (id_t) c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-        return;
+    waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOHANG);
     read_output(c);
     int status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     if (c->state != CHILD_ABANDONED)
         c->done(c->arg, &c->output, status, c->problem);
     child_free(c);
+    return true;
+}
+
+static void on_exit_ready(void *arg, unsigned what)
+{
+    (void) what;
+    reap(arg);
+}
+
+static void on_look(void *arg)
+{
+    struct child *c = arg;
+    if (!reap(c))
+        loop_timer_set(&c->look, LOOK_MS);
 }
 
 /* Variables that commands of this kind need to find their keys and agents. */
@@ -185,8 +202,14 @@ static int start(struct child *c, const char *command, const char *account, uint
     if (r < 0)
         return r;
     c->pidfd = pidfd_open(c->pid, 0);
-    r = c->pidfd < 0 ? -errno : loop_io_init(&c->exit_io, c->loop, c->pidfd, on_exit_ready, c);
-    r = r < 0 ? r : loop_io_want(&c->exit_io, LOOP_READ);
+    if (c->pidfd >= 0) {
+        r = loop_io_init(&c->exit_io, c->loop, c->pidfd, on_exit_ready, c);
+        r = r < 0 ? r : loop_io_want(&c->exit_io, LOOP_READ);
+    } else {
+        r = errno == ENOSYS || errno == EPERM ? loop_timer_init(&c->look, c->loop, on_look, c) : -errno;
+        if (r == 0)
+            loop_timer_set(&c->look, LOOK_MS);
+    }
     r = r < 0 ? r : loop_io_want(&c->output_io, LOOP_READ);
     if (r < 0) {
         kill(-c->pid, SIGKILL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A command that prints a secret: run by /bin/sh in a process group of its own, with a minimal environment, nothing on
- * stdin, no descriptor of the daemon's, its stderr being the daemon's. It is watched through a pidfd; when its time is
+ * stdin, no descriptor of the daemon's, its stderr being the daemon's. It is watched through a pidfd where there are such; when its time is
  * over, or it prints more than a secret can be, the group is killed. Loop thread only. */
 #ifndef POSTERN_CHILD_H
 #define POSTERN_CHILD_H

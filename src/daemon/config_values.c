@@ -147,7 +147,7 @@ static int read_rate(struct slice text, struct config_source *source, struct con
 {
     size_t slash = slice_find(text, '/');
     struct slice unit = slice_from(text, slash + 1);
-    uint64_t count;
+    uint64_t count = 0;
     if (slash < text.len && slice_to_u64(slice_to(text, slash), 1000000, &count) && count > 0)
         for (const struct unit *u = rate_units; u->name; u++)
             if (slice_eq(unit, slice_of_str(u->name))) {
@@ -523,8 +523,8 @@ static int store_number(const struct config_key *key, uint64_t v, void *target)
 int config_value_read(const struct config_key *key, struct slice text, void *base, struct config_source *source)
 {
     void *target = (char *) base + key->offset;
-    uint64_t number;
-    int word, r;
+    uint64_t number = 0;
+    int word = 0, r;
     if (text.len == 0)
         return bad(source, "has no value");
     switch (key->type) {
