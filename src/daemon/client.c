@@ -16,8 +16,8 @@
 #define READ_SIZE 65536
 /* Bytes written to one client in one turn. */
 #define WRITE_TURN (1024 * 1024)
-/* How often a client that will send nothing more is asked whether it is still there. */
-#define HALF_CLOSED_LOOK_MS 500
+/* How often it is asked whether a client is still there from which nothing is read now. */
+#define UNREAD_LOOK_MS 500
 
 /* Shared by all clients: it holds bytes only between recvmsg and the end of the same handler. */
 static char read_buffer[READ_SIZE];
@@ -98,13 +98,13 @@ static void client_update(struct client *c)
     if (waits) {
         if (!c->stall_timer.due_ms)
             loop_timer_set(&c->stall_timer, gateway_config(c->gateway)->client_stall_ms);
-    } else if (c->state == CLIENT_NO_INPUT) {
+    } else if (!may_read(c)) {
         if (!c->stall_timer.due_ms)
-            loop_timer_set(&c->stall_timer, HALF_CLOSED_LOOK_MS);
+            loop_timer_set(&c->stall_timer, UNREAD_LOOK_MS);
     } else {
         loop_timer_clear(&c->stall_timer);
     }
-    if (rpc_peer_is_partial(&c->rpc) && c->state == CLIENT_OPEN) {
+    if (may_read(c) && rpc_peer_is_partial(&c->rpc)) {
         if (!c->partial_timer.due_ms)
             loop_timer_set(&c->partial_timer, gateway_config(c->gateway)->partial_request_timeout_ms);
     } else {

@@ -57,7 +57,7 @@ struct client {
     struct client_load *load;
     struct loop_task flush_task;
     struct loop_timer partial_timer; /* an unfinished line */
-    struct loop_timer stall_timer;   /* output that nobody takes; after half-close: looks whether it is still there */
+    struct loop_timer stall_timer;   /* output that nobody takes; while nothing is read: is it still there? */
     bool reading;                    /* inside the reading loop: output is written at its end */
     bool full;                       /* max_calls_per_client are in flight */
     bool held;                       /* over the high mark: calls that stream are held back */

@@ -152,8 +152,9 @@ uint64_t op_items(const struct op *op);
 /* Says how far it is, at most ten times a second and only where asked for. `total` 0: not known. */
 void op_progress(struct op *op, uint64_t done, uint64_t total);
 
-/* A spool charged to the caller. `limit` 0: fd_answer_max with content "fd", max_response_size with the other forms.
- * NULL never: op->fault is set and a later op_spool_write() fails. Unref it, or hand it to op_write_content_spool(). */
+/* A spool charged to the caller. `limit` 0: fd_answer_max with content "fd", max_message_size with "pipe",
+ * max_response_size with the other forms. NULL never: op->fault is set and a later op_spool_write() fails. Unref it, or
+ * hand it to op_write_content_spool(). */
 struct op_exchange;
 struct spool *op_spool_new(struct op *op, uint64_t limit);
 /* spool_write() on behalf of an exchange: while the budget is used up the exchange is paused, and resumed by itself;
@@ -230,8 +231,8 @@ int op_uidvalidity_expected(struct op *op, const struct rpc_uidvalidity *given, 
 #define SESSION_ID_SIZE 33
 struct op_session {
     struct lease lease;
-    char id[SESSION_ID_SIZE];     /* 128 random bits in hex */
-    uint64_t number; /* as gateway.sessions names it to administrators */
+    char id[SESSION_ID_SIZE]; /* 128 random bits in hex */
+    uint64_t number;          /* as gateway.sessions names it to administrators */
     enum protocol protocol;
     struct account *account;
     struct client *client;

@@ -194,7 +194,9 @@ struct spool *op_spool_new(struct op *op, uint64_t limit)
 {
     const struct daemon_config *config = gateway_config(op->gateway);
     const char *name = "max_message_size";
-    if (limit == 0) {
+    if (limit == 0 && op->form == RPC_FORM_PIPE) {
+        limit = config->max_message_size;
+    } else if (limit == 0) {
         limit = op->form == RPC_FORM_FD ? config->fd_answer_max : config->max_response_size;
         name = op->form == RPC_FORM_FD ? "fd_answer_max" : "max_response_size";
     }
