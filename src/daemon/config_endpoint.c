@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* A copy in *ret; NULL stays NULL. */
 static bool copy_string(const char *s, char **ret)
@@ -49,6 +50,21 @@ static bool method_is_listed(const struct protocol_config *c, const char *name)
     return false;
 }
 
+/* The machine's own name where it can stand in EHLO (RFC 5321 section 4.1.2), else one that says nothing. */
+static bool copy_domain(const char *configured, char **ret)
+{
+    char name[256] = "";
+
+    if (configured)
+        return copy_string(configured, ret);
+    if (gethostname(name, sizeof(name) - 1) < 0)
+        name[0] = '\0';
+    for (size_t i = 0; name[i]; i++)
+        if (!ascii_is_alpha(name[i]) && !ascii_is_digit(name[i]) && name[i] != '-' && name[i] != '.')
+            name[0] = '\0';
+    return copy_string(name[0] ? name : "localhost", ret);
+}
+
 static bool fill_engine(const struct protocol_config *c, struct engine_config *e)
 {
     static const struct config_list none = {NULL, 0};
@@ -63,7 +79,7 @@ static bool fill_engine(const struct protocol_config *c, struct engine_config *e
     e->port = c->port;
     /* No names at all stand for "auto". */
     const struct config_list *methods = method_is_listed(c, "auto") ? &none : &c->auth.method;
-    return copy_string(c->host, (char **) &e->host) && copy_string(c->domain, (char **) &e->domain) &&
+    return copy_string(c->host, (char **) &e->host) && copy_domain(c->domain, (char **) &e->domain) &&
            copy_string(c->auth.username, (char **) &e->username) &&
            copy_string(c->auth.authzid, (char **) &e->authzid) && copy_words(methods, e->methods, ENGINE_MAX_METHODS) &&
            copy_words(&c->disable, e->disabled, ENGINE_MAX_DISABLED) &&

@@ -9,7 +9,7 @@
 void digest_text(uint64_t *h, struct slice s);
 void digest_number(uint64_t *h, uint64_t n);
 void digest_strings(uint64_t *h, const struct rpc_strings *s);
-/* The bytes behind a descriptor are not known yet; that there is one is all that counts. */
+/* The bytes behind a descriptor are looked at when they have been collected: outgoing_digest(). */
 void digest_content(uint64_t *h, const struct rpc_content *c);
 void digest_message(uint64_t *h, const struct api_message *m);
 

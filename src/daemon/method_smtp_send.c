@@ -182,7 +182,10 @@ static int take_key(struct item *it)
         g->keys = idempotency_new(g->loop);
     if (!g->keys)
         return op_refuse(op, FAULT_INTERNAL, "out of memory");
-    int r = idempotency_begin(g->keys, op->peer->uid, slice_of_str(name ? name : ""), it->key, it->digest,
+    uint64_t digest = it->digest;
+    digest_number(&digest, op->id); /* the same mail appended to a mailbox is another matter */
+    digest_number(&digest, outgoing_digest(it->out));
+    int r = idempotency_begin(g->keys, op->peer->uid, slice_of_str(name ? name : ""), it->key, digest,
                               gateway_config(g)->key_lifetime_ms, &it->record, &op->fault);
     if (r == IDEMPOTENCY_RUNNING) {
         it->state = ITEM_KEY;

@@ -5,6 +5,7 @@
 
 #include "base64.h"
 #include "gateway.h"
+#include "hash.h"
 
 #include <errno.h>
 #include <idn2.h>
@@ -558,4 +559,22 @@ void outgoing_rewind(struct outgoing *out)
         mime_raw_rewind(out->reader);
     if (out->composer)
         mime_composer_rewind(out->composer);
+}
+
+uint64_t outgoing_digest(const struct outgoing *out)
+{
+    enum { PART = 32768 };
+    uint64_t mix[4] = {0};
+    char *part = malloc(PART);
+    size_t n;
+
+    for (size_t i = 0; i < out->n_bodies; i++) {
+        mix[1] = body_size(out->bodies[i]);
+        mix[2] = part && body_read(out->bodies[i], 0, part, PART, &n) == 0 ? hash_bytes(part, n) : 0;
+        uint64_t tail = mix[1] > PART ? mix[1] - PART : 0;
+        mix[3] = tail && part && body_read(out->bodies[i], tail, part, PART, &n) == 0 ? hash_bytes(part, n) : 0;
+        mix[0] = hash_bytes(mix, sizeof(mix));
+    }
+    free(part);
+    return mix[0];
 }

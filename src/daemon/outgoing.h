@@ -56,6 +56,10 @@ struct outgoing_facts {
 };
 const struct outgoing_facts *outgoing_facts(const struct outgoing *out);
 
+/* Of the bodies that came by the parameters, once planned: sizes, beginnings and ends. Two mails that are meant to be the
+ * same have the same; cheap however long they are. */
+uint64_t outgoing_digest(const struct outgoing *out);
+
 /* The next bytes, as exchange_ops.body() wants them: >0 that many at *ret, valid until the next call; *ret_last: no
  * more follow; <0: -ENOMEM, -EIO, -ESTALE. */
 ssize_t outgoing_next(struct outgoing *out, const char **ret, bool *ret_last);

@@ -240,6 +240,51 @@ def test_by_descriptor(flow):
         same([part.get_payload(decode=True) for part in data.walk() if part.get_filename() == "b"], [bytes(range(256)) * 300])
 
 
+def test_key_by_descriptor(flow):
+    """A key's parameters are compared where they come by descriptor too"""
+    user, client = flow.user(), flow.client()
+    address = flow.mail.address(user)
+
+    letters = {subject: flow.letter(address, subject) for subject in ("first", "other")}
+
+    def send(subject):
+        return dict(fds=[memfd(letters[subject])], account=user, raw={"fd": 0}, idempotency_key="d1",
+                    envelope={"from": "ann@example.com", "to": [address]})
+    first = client.call("smtp.send", **send("first"))
+    same(client.call("smtp.send", **send("first")), first)
+    client.fails("conflict", "smtp.send", **send("other"))
+    same(flow.arrived(user), ["first"])
+
+
+def test_other_calls(flow):
+    """smtp.verify, smtp.test_connection and smtp.sendmail"""
+    user, client = flow.user(), flow.client()
+    address = flow.mail.address(user)
+    same(client.call("smtp.test_connection", account=user), {"ok": True})
+    answer = client.call("smtp.verify", account=user, address=address)
+    assert isinstance(answer["valid"], bool) and answer["reply"]["code"], answer
+    answer = client.call("smtp.sendmail", **{"from": "ann@example.com"}, account=user, to=[address, "nobody@example.com"], raw=flow.letter(address, "by sendmail").decode())
+    same((list(answer["refused"]), answer["refused"]["nobody@example.com"][0]), (["nobody@example.com"], 550))
+    same(flow.arrived(user), ["by sendmail"])
+    client.fails("rejected", "smtp.sendmail", **{"from": "ann@example.com"}, account=user, to=["nobody@example.com"], raw="Subject: x\n\nx")
+
+
+def test_session(flow):
+    """A session sends over its own connection and ends with quit"""
+    user, client = flow.user(), flow.client()
+    address = flow.mail.address(user)
+    opened = client.call("smtp.open", account=user)
+    assert "PIPELINING" in opened["extensions"] and opened["greeting"], opened
+    session = opened["session"]
+    for number in range(3):
+        client.call("smtp.send", session=session, message=message(address, f"number {number}"))
+    client.fails("rejected", "smtp.send", session=session, message=message("nobody@example.com"))
+    client.call("smtp.send", session=session, message=message(address, "last"))
+    client.call("smtp.quit", session=session)
+    client.fails("no_such_session", "smtp.send", session=session, message=message(address))
+    same(sorted(flow.arrived(user, 4)), ["last", "number 0", "number 1", "number 2"])
+
+
 def test_killed_connection(flow):
     """A server's connection killed while idle is invisible to the next call"""
     user, client = flow.user(), flow.client()
