@@ -173,6 +173,24 @@ def test_stuck_file_system(flow):
     flow.wait_for(lambda: can_parse(flow), what="a free reader")
 
 
+def test_stuck_at_the_end(flow):
+    """What hangs in a stuck file system does not keep the daemon from ending, nor the next one from starting"""
+    daemon = flow.own_daemon({})
+    with daemon:
+        with stuck_files(2) as mine:
+            with daemon.client() as client:
+                same(client.call("gateway.ping", fds=mine[:1]), {})
+                client.send({"jsonrpc": "2.0", "id": 1, "method": "mail.parse", "params": {"raw": {"fd": 0}}, "fds": 1}, mine[1:])
+                time.sleep(0.2)
+                began = time.monotonic()
+                same(daemon.stop(), None, "the daemon's end")
+                assert time.monotonic() - began < 8, f"took {time.monotonic() - began:.1f} s"
+                client.until_closed()
+        daemon.start()
+        with daemon.client() as client:
+            same(client.call("gateway.ping"), {})
+
+
 def test_stuck_file_readers(flow):
     """When a user's readers all hang, that user gets busy, and others are served"""
     path = flow.daemon.socket_path
