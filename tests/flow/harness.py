@@ -486,6 +486,8 @@ class Flow:
     def subjects(self, user):
         """The subjects in the user's INBOX, in order, past the daemon."""
         with self.mailbox(user, True) as box:
+            if not box.search(None, "ALL")[1][0]:       # numbers of an empty mailbox are an error to ask for
+                return []
             found = box.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
             return [part[1].decode().partition(":")[2].strip() for part in found if isinstance(part, tuple)]
 
