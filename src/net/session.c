@@ -471,8 +471,9 @@ void session_fail(struct session *s, const struct fault *fault)
                             (s->view.fault.kind == FAULT_AUTH || s->view.fault.kind == FAULT_CONSENT);
     if (s->view.login_refused && s->secret && s->endpoint->credential->ops->refused)
         s->endpoint->credential->ops->refused(s->endpoint->credential, s->secret);
-    /* What the engine still has to say (an "*" of SASL, a QUIT) goes out if the kernel takes it. */
-    if (s->engine && s->fd >= 0 && s->view.state != SESSION_TLS) {
+    /* What an engine that gave up still has to say (an "*" of SASL, a QUIT) goes out if the kernel takes it. In all other
+     * cases not a byte more: it could complete what is about to be reported as not done. */
+    if (s->engine && fault_is_set(&s->engine->fault) && s->fd >= 0 && s->view.state != SESSION_TLS) {
         struct fault ignored = {0};
         (void) session_output(s, &ignored);
     }

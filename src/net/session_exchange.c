@@ -372,7 +372,9 @@ enum fault_outcome exchange_cancel(struct exchange *x)
     case EXCHANGE_PLACED:
         if (x->session)
             return x->orphaned ? OUTCOME_UNKNOWN : cancel_placed(x);
-        break;
+        /* Its connection is dead and it is about to be told; only that it is not started again is left to say. */
+        x->orphaned = true;
+        return x->outcome;
     case EXCHANGE_NEW:
     case EXCHANGE_ENDING:
     case EXCHANGE_DONE:
@@ -410,6 +412,7 @@ void session_settle(struct session *s, struct list *ret)
     while (!list_is_empty(&s->exchanges)) {
         struct exchange *x = list_first(&s->exchanges, struct exchange, link);
         x->outcome = x->state == EXCHANGE_PLACED ? outcome_if_lost(s, x) : OUTCOME_NONE;
+        x->session = NULL;
         list_remove(&x->link);
         list_append(ret, &x->link);
     }
@@ -426,7 +429,6 @@ void session_hand_back(struct session *s, struct list *list)
         struct exchange *x = list_first(list, struct exchange, link);
         struct fault fault = *why;
         list_remove(&x->link);
-        x->session = NULL;
         x->paused = false;
         fault_set(&fault, -ECONNABORTED, x->orphaned ? FAULT_CANCELLED : FAULT_UNAVAILABLE, NULL, "the connection was closed");
         fault.outcome = x->outcome;

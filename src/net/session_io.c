@@ -465,10 +465,12 @@ void session_io_ready(void *arg, unsigned what)
 void session_io_close(struct session *s)
 {
     struct fault ignored = {0};
-    if (s->tls)
-        tls_close(s->tls);
-    if (s->fd >= 0)
+    /* The end is announced, unless bytes of exchanges wait before it: these must not go out any more. */
+    if (s->fd >= 0 && s->n_marks == 0) {
+        if (s->tls)
+            tls_close(s->tls);
         (void) flush(s, &ignored);
+    }
     loop_io_done(&s->io);
     if (s->fd >= 0)
         close(s->fd);

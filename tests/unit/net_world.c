@@ -471,6 +471,8 @@ static void x_done(struct exchange *x, const struct fault *fault)
     size_t n = strlen(w->order);
     snprintf(w->order + n, sizeof(w->order) - n, "%s ", t->name);
     ck_assert_uint_eq(t->done, 1);
+    if (t->cancels)
+        exchange_cancel(&t->cancels->x);
 }
 
 static int x_fits(const struct exchange *x, const struct session *s)

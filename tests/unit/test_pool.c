@@ -208,6 +208,35 @@ START_TEST(cancel_from_inside_an_event)
 }
 END_TEST
 
+START_TEST(cancel_of_one_that_dies_with_its_neighbour)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "HANG", true);
+    struct test_exchange *b = test_exchange_new(&w, "b", "ECHO b", false);
+    a->x.complete = b->x.complete = true;
+    a->cancels = b;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    world_run_for(&w, 30);
+    ck_assert_uint_eq(b->started, 1);
+    conn_reset(list_first(&w.conns, struct line_conn, link));
+    world_run(&w, world_done_is, 2);
+    ck_assert_int_eq(a->fault.outcome, OUTCOME_UNKNOWN);
+    /* It would have been started again. */
+    ck_assert(b->has_fault && b->started == 1);
+    ck_assert_int_eq(b->fault.outcome, OUTCOME_NONE);
+    world_close(&w, p);
+    test_exchange_free(a);
+    test_exchange_free(b);
+    world_done(&w);
+}
+END_TEST
+
 START_TEST(an_orphan_owing_too_much_closes_the_connection)
 {
     struct world w;
@@ -787,6 +816,7 @@ int main(void)
     tcase_add_test(t, queue_limits);
     tcase_add_test(t, cancel_of_what_waits_and_of_what_was_written);
     tcase_add_test(t, cancel_from_inside_an_event);
+    tcase_add_test(t, cancel_of_one_that_dies_with_its_neighbour);
     tcase_add_test(t, an_orphan_owing_too_much_closes_the_connection);
     tcase_add_test(t, deadlines);
     tcase_add_test(t, outcomes_when_the_connection_dies);
