@@ -368,15 +368,15 @@ struct endpoint *world_endpoint(struct world *w)
     e->host = strdup("127.0.0.1");
     e->port = w->port;
     e->engine.tls = TLS_POLICY_NONE;
-    e->connect_timeout_ms = 1000;
-    e->ready_timeout_ms = 2000;
-    e->timeout_ms = 1000;
-    e->data_timeout_ms = 2000;
+    e->connect_timeout_ms = 10000;
+    e->ready_timeout_ms = 15000;
+    e->timeout_ms = 10000;
+    e->data_timeout_ms = 10000;
     e->pool_size = 2;
     e->idle_timeout_ms = 60000;
     e->idle_probe_ms = 5000;
     e->queue_size = 1000;
-    e->queue_timeout_ms = 3000;
+    e->queue_timeout_ms = 10000;
     return e;
 }
 
