@@ -42,6 +42,8 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_imap_call.c \
 	%reldir%/method_imap_change.c \
 	%reldir%/method_imap_fetch.c \
+	%reldir%/method_imap_fetch.h \
+	%reldir%/method_imap_items.c \
 	%reldir%/method_imap_json.c \
 	%reldir%/method_rpc.c \
 	%reldir%/methods.c \

@@ -1,54 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* imap.fetch: messages as they come, written straight from the server's words into the answer. Large sections go through
  * a spool, or through the client's pipe as they arrive. */
-#include "method_imap.h"
+#include "method_imap_fetch.h"
 
 #include "methods.h"
-#include "mime_transfer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define BODIES_WITHOUT_STREAM 100
-#define SECTIONS_MAX 64 /* large ones of one message */
-
-/* A large section of the message under way. */
-struct section {
-    char *name;
-    struct spool *spool;
-};
-
-/* A part that is to be given without its transfer encoding. */
-struct decoded_part {
-    struct slice part; /* "1.2" */
-    enum mime_encoding encoding;
-};
-
-struct fetch_call {
-    struct imap_call call;
-    struct imap_json json;
-    struct slice *items; /* what is asked of the server */
-    size_t n_items;
-    struct imap_set seen;
-    struct rpc_set asked; /* for `missing` */
-    bool bodies;          /* sections are asked for */
-    size_t n_bodies;
-    bool listed;
-    bool in_message;      /* op_item_begin() was called */
-    bool odd_items;
-    bool has_uid;         /* it stands in the message's object */
-    struct section sections[SECTIONS_MAX];
-    size_t n_sections;
-    struct op_pipe *pipe;
-    bool into_spool;      /* the literal under way goes to the last section's spool */
-    uint64_t done, total; /* for progress */
-    struct decoded_part *decoded; /* `decode`: the parts that are asked for */
-    size_t n_decoded;
-    bool hide_structure;  /* it was asked for only to know their encodings */
-    struct mime_transfer transfer;
-    bool decoding;        /* the literal under way */
-    struct buffer raw;    /* items that were not understood: names and bytes, each preceded by its length */
-};
 
 static struct fetch_call *fetch_of(struct imap_call *call)
 {
@@ -81,158 +41,6 @@ static void fail(struct op *op, int err, enum fault_kind kind, const char *text)
     op_fail(op, NULL);
 }
 
-/* --- transfer encodings --- */
-
-/* The part that "BODY[1.2]" or a request for it names; empty: something else. */
-static struct slice part_of(struct slice name)
-{
-    struct slice part = slice_from(name, slice_find(name, '[') + 1);
-    if (!slice_starts_ci(name, SLICE("BODY")) || part.len < 2 || part.data[part.len - 1] != ']')
-        return SLICE_EMPTY;
-    part.len--;
-    for (size_t i = 0; i < part.len; i++)
-        if (!ascii_is_digit(part.data[i]) && part.data[i] != '.')
-            return SLICE_EMPTY;
-    return part;
-}
-
-static enum mime_encoding encoding_of(const struct fetch_call *f, struct slice name)
-{
-    struct slice part = part_of(name);
-    for (size_t i = 0; i < f->n_decoded && part.len; i++)
-        if (slice_eq(f->decoded[i].part, part))
-            return f->decoded[i].encoding;
-    return MIME_ENCODING_IDENTITY;
-}
-
-static void learn_encodings(struct fetch_call *f, const struct imap_value *structure)
-{
-    struct imap_body_parser parser;
-    struct imap_body_part p;
-    bool known;
-    for (size_t i = 0; i < f->n_decoded; i++)
-        f->decoded[i].encoding = MIME_ENCODING_IDENTITY;
-    imap_body_init(&parser, structure);
-    while (imap_body_next(&parser, &p) > 0)
-        for (size_t i = 0; i < f->n_decoded && p.event == IMAP_BODY_LEAF; i++)
-            if (slice_eq(f->decoded[i].part, p.part))
-                f->decoded[i].encoding = mime_encoding_of(p.encoding.bytes, &known);
-}
-
-static void note_damage(struct fetch_call *f, const struct mime_transfer *t)
-{
-    if (t->damaged)
-        mime_defect(&f->json.decoder, "the transfer encoding of a section is damaged");
-}
-
-/* A section that came with the items. *bytes lives as long as the message. */
-static int decode_small(struct fetch_call *f, struct slice name, struct slice *bytes)
-{
-    struct mime_transfer t;
-    enum mime_encoding encoding = encoding_of(f, name);
-    if (encoding == MIME_ENCODING_IDENTITY || bytes->len == 0)
-        return 0;
-    mime_transfer_init(&t, encoding);
-    char *out = arena_alloc(&f->json.arena, mime_transfer_max(&t, bytes->len) + mime_transfer_max(&t, 0));
-    if (!out)
-        return -ENOMEM;
-    size_t n = mime_transfer_decode(&t, *bytes, out);
-    n += mime_transfer_finish(&t, out + n);
-    note_damage(f, &t);
-    *bytes = slice_of(out, n);
-    return 0;
-}
-
-/* --- items --- */
-
-static void keep_length(struct buffer *b, struct slice s)
-{
-    uint32_t len = (uint32_t) s.len;
-    if (buffer_append(b, &len, sizeof(len)) < 0 || buffer_append_slice(b, s) < 0)
-        return;
-}
-
-/* The value was not understood: what of it was written goes, null stands there, its bytes are kept for `raw`. */
-static void not_understood(struct fetch_call *f, struct op *op, const struct imap_fetch_item *item, const char *key,
-                           size_t len, struct json_writer before)
-{
-    buffer_truncate(op->w.out, len);
-    op->w = before;
-    json_write_null(&op->w);
-    if (buffer_room(&f->raw) >= item->name.len + item->raw.len + 2 * sizeof(uint32_t)) {
-        keep_length(&f->raw, item->name);
-        keep_length(&f->raw, item->raw);
-    }
-    mime_defect(&f->json.decoder, key);
-}
-
-static int write_value(struct fetch_call *f, struct json_writer *w, const struct imap_fetch_item *item)
-{
-    uint64_t n;
-    const struct imap_value *v = &item->value;
-    switch (item->kind) {
-    case IMAP_ITEM_FLAGS:
-        return v->type == IMAP_LIST ? imap_json_flags(w, v->bytes) : -EBADMSG;
-    case IMAP_ITEM_INTERNALDATE:
-        return imap_value_is_string(v) ? imap_json_date(w, v->bytes) : -EBADMSG;
-    case IMAP_ITEM_SIZE:
-        if (!imap_value_number(v, INT64_MAX, &n))
-            return -EBADMSG;
-        json_write_uint(w, n);
-        return 0;
-    case IMAP_ITEM_MODSEQ:
-        if (!slice_to_u64(slice_trim(v->bytes), INT64_MAX, &n))
-            return -EBADMSG;
-        json_write_uint(w, n);
-        return 0;
-    case IMAP_ITEM_ENVELOPE:
-        return imap_json_envelope(&f->json, w, v);
-    case IMAP_ITEM_BODYSTRUCTURE:
-        return imap_json_bodystructure(&f->json, w, v);
-    case IMAP_ITEM_UID:
-    case IMAP_ITEM_SECTION:
-    case IMAP_ITEM_OTHER:
-    case IMAP_ITEM_KIND_COUNT:
-        break;
-    }
-    return -EINVAL;
-}
-
-static void write_item(struct fetch_call *f, struct op *op, const struct imap_fetch_item *item, unsigned *had)
-{
-    static const char *const keys[IMAP_ITEM_KIND_COUNT] = {
-        [IMAP_ITEM_FLAGS] = "flags",       [IMAP_ITEM_INTERNALDATE] = "internaldate",   [IMAP_ITEM_SIZE] = "size",
-        [IMAP_ITEM_MODSEQ] = "modseq",     [IMAP_ITEM_ENVELOPE] = "envelope",           [IMAP_ITEM_BODYSTRUCTURE] = "bodystructure",
-    };
-    const char *key = keys[item->kind];
-    if (item->kind == IMAP_ITEM_OTHER) {
-        keep_length(&f->raw, item->name);
-        keep_length(&f->raw, item->raw);
-        return;
-    }
-    if (item->kind == IMAP_ITEM_BODYSTRUCTURE && f->n_decoded)
-        learn_encodings(f, &item->value);
-    if (!key || (*had & IMAP_ITEM_BIT(item->kind)) || (item->kind == IMAP_ITEM_BODYSTRUCTURE && f->hide_structure))
-        return;
-    *had |= IMAP_ITEM_BIT(item->kind);
-    json_write_key(&op->w, key);
-    struct json_writer before = op->w;
-    size_t len = op->w.out ? buffer_len(op->w.out) : 0;
-    if (write_value(f, &op->w, item) < 0)
-        not_understood(f, op, item, key, len, before);
-}
-
-/* Members of the message from one segment's items; sections are left for the end. */
-static void write_items(struct fetch_call *f, struct op *op, struct slice items, unsigned *had)
-{
-    struct imap_fetch_item item;
-    int got;
-    while ((got = imap_fetch_next(&items, &item)) > 0)
-        write_item(f, op, &item, had);
-    if (got < 0 || items.len == 0 || items.data[0] != ')')
-        f->odd_items = f->odd_items || got < 0;
-}
-
 /* --- the end of a message --- */
 
 /* Sections that came with the items of this segment. */
@@ -258,7 +66,7 @@ static int write_small_sections(struct fetch_call *f, struct op *op, struct slic
             json_write_member_null(&op->w, name);
             continue;
         }
-        if (decode_small(f, item.name, &bytes) < 0)
+        if (fetch_decode_small(f, item.name, &bytes) < 0)
             return fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, "fetch", "out of memory");
         int ret = op_write_content(op, name, bytes);
         if (ret < 0)
@@ -421,7 +229,7 @@ static bool keep_section(struct fetch_call *f, struct op *op, const struct imap_
     buffer_clear(&f->json.scratch);
     char *name = imap_call_text(item->name);
     if (!name || (!item->streamed && (imap_value_text(&item->value, &f->json.scratch, &bytes) < 0 ||
-                                      decode_small(f, item->name, &bytes) < 0))) {
+                                      fetch_decode_small(f, item->name, &bytes) < 0))) {
         free(name);
         fail(op, -ENOMEM, FAULT_INTERNAL, "out of memory");
         return false;
@@ -456,7 +264,7 @@ static void begin_section(struct fetch_call *f, struct op *op, const struct imap
         if (item.kind != IMAP_ITEM_SECTION || item.value.type == IMAP_LIST || item.value.type == IMAP_NIL)
             continue;
         if (item.streamed) {
-            mime_transfer_init(&f->transfer, encoding_of(f, item.name));
+            mime_transfer_init(&f->transfer, fetch_encoding_of(f, item.name));
             f->decoding = f->transfer.encoding != MIME_ENCODING_IDENTITY;
         }
         if (item.streamed && item.name.len < sizeof(name) && pipe_is_possible(f, op, e)) {
@@ -491,7 +299,7 @@ static int section_decode(struct fetch_call *f, struct op *op, struct slice piec
     size_t n = mime_transfer_decode(&f->transfer, piece, out);
     if (last) {
         n += mime_transfer_finish(&f->transfer, out + n);
-        note_damage(f, &f->transfer);
+        fetch_note_damage(f, &f->transfer);
     }
     return n ? section_bytes(f, slice_of(out, n)) : 0;
 }
@@ -545,7 +353,7 @@ static void fetch_segment(struct fetch_call *f, struct op *op, const struct imap
     if (late)
         json_write_member_uint(&op->w, "uid", e->fetch.uid);
     f->has_uid = f->has_uid || late;
-    write_items(f, op, e->fetch.items, &had);
+    fetch_write_items(f, op, e->fetch.items, &had);
     if (e->fetch.last)
         message_end(f, op, e->fetch.items);
     else
@@ -691,8 +499,8 @@ static int take_items(struct op *op, struct fetch_call *f, const struct rpc_stri
     /* First, so that it is known to whom a section belongs before its bytes come. */
     f->items[f->n_items++] = SLICE("UID");
     for (size_t i = 0; i < n && decode; i++)
-        if (part_of(items[i]).len)
-            f->decoded[f->n_decoded++].part = part_of(items[i]);
+        if (fetch_part_of(items[i]).len)
+            f->decoded[f->n_decoded++].part = fetch_part_of(items[i]);
     if (f->n_decoded) { /* before the sections too */
         f->hide_structure = true;
         f->items[f->n_items++] = SLICE("BODYSTRUCTURE");

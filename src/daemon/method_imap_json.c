@@ -340,6 +340,13 @@ static int write_lower_value(struct imap_json *j, struct json_writer *w, const c
     return 0;
 }
 
+/* Type and subtype are always strings. */
+static int write_media(struct imap_json *j, struct json_writer *w, const char *key, const struct imap_value *v)
+{
+    static const struct imap_value none = {.type = IMAP_QUOTED};
+    return write_lower_value(j, w, key, v->type == IMAP_NIL ? &none : v);
+}
+
 /* A string or a list of strings: always an array. */
 static int write_language(struct imap_json *j, struct json_writer *w, const struct imap_value *v)
 {
@@ -407,9 +414,9 @@ static int begin_leaf(struct imap_json *j, struct json_writer *w, const struct i
 {
     json_write_object_begin(w);
     json_write_member_string(w, "part", p->part);
-    int ret = write_lower_value(j, w, "type", &p->type);
+    int ret = write_media(j, w, "type", &p->type);
     if (ret == 0)
-        ret = write_lower_value(j, w, "subtype", &p->subtype);
+        ret = write_media(j, w, "subtype", &p->subtype);
     if (ret == 0)
         ret = write_params(j, w, "params", &p->params);
     if (ret == 0)
@@ -451,7 +458,7 @@ static int write_part(struct imap_json *j, struct json_writer *w, const struct i
         break;
     case IMAP_BODY_MULTI_END:
         json_write_array_end(w);
-        ret = write_lower_value(j, w, "subtype", &p->subtype);
+        ret = write_media(j, w, "subtype", &p->subtype);
         if (ret == 0)
             ret = write_params(j, w, "params", &p->params);
         ATTR_FALLTHROUGH;
