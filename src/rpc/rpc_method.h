@@ -99,7 +99,7 @@ enum rpc_permission {
 };
 
 enum rpc_method_flag {
-    RPC_AT_ONCE = 1 << 0,   /* the handler answers before it returns: the request's text need not be kept */
+    RPC_AT_ONCE = 1 << 0,   /* the handler needs its parameters only until it returns: their text is not kept */
     RPC_STREAMS = 1 << 1,   /* `stream` makes a difference */
     RPC_CHANGES = 1 << 2,   /* changes something on the server */
     RPC_CONTENTS = 1 << 3   /* the answer holds Content */

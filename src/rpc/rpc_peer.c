@@ -346,10 +346,11 @@ static int claim_fds(struct rpc_request *r, struct envelope *e)
     return 0;
 }
 
-/* Moves id and parameters out of the line, which will go: into the request's space, or a copy. */
-static int keep_text(struct rpc_request *r, struct envelope *e)
+/* Moves the id, and the parameters unless they are used at once, out of the line, which will go: into the request's
+ * space, or a copy. */
+static int keep_text(struct rpc_request *r, struct envelope *e, bool params)
 {
-    size_t need = e->id.len + e->params.len;
+    size_t need = e->id.len + (params ? e->params.len : 0);
     char *to = r->space + r->space_used;
 
     if (need > sizeof(r->space) - r->space_used) {
@@ -365,7 +366,7 @@ static int keep_text(struct rpc_request *r, struct envelope *e)
         memcpy(to, e->id.data, e->id.len);
         e->id.data = to;
     }
-    if (e->params.len) {
+    if (params && e->params.len) {
         memcpy(to + e->id.len, e->params.data, e->params.len);
         e->params.data = to + e->id.len;
     }
@@ -460,8 +461,8 @@ static void accept_envelope(struct rpc_peer *p, struct envelope *e, struct rpc_b
     if (n == 0 && line->owned && !batch) {
         r->text = rpc_framing_steal(&p->framing);
         r->text_len = line->len;
-    } else if (n == 0 && (batch || !(r->row->flags & RPC_AT_ONCE))) {
-        n = keep_text(r, e);
+    } else if (n == 0) {
+        n = keep_text(r, e, batch || !(r->row->flags & RPC_AT_ONCE));
     }
     if (n < 0) {
         out_of_memory(p);
