@@ -196,7 +196,18 @@ static int raw_header(struct mime_raw_reader *r, struct slice in, size_t *ret_us
         r->after_cr = c == '\r';
         if (swallow)
             continue;
-        e = c == '\r' || c == '\n' ? raw_header_line_end(r) : raw_header_char(r, c);
+        if (c == '\r' || c == '\n') {
+            e = raw_header_line_end(r);
+        } else if (r->state == RAW_KEEP || r->state == RAW_DROP) {
+            /* The rest of the line at once. */
+            size_t start = i - 1;
+            while (i < in.len && i < HEADER_STEP && in.data[i] != '\r' && in.data[i] != '\n')
+                i++;
+            if (r->state == RAW_KEEP)
+                e = raw_put(r, slice_of(in.data + start, i - start));
+        } else {
+            e = raw_header_char(r, c);
+        }
     }
     *ret_used = i;
     return e;

@@ -14,9 +14,19 @@ tests_bench_rpc_echo_SOURCES = %reldir%/rpc_echo.c
 tests_bench_rpc_echo_CPPFLAGS = $(UTIL_INC) $(RPC_INC) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 tests_bench_rpc_echo_LDADD = librpc.la libutil.la $(EVENT_LIBS) $(JANSSON_LIBS)
 
-bench-rpc: posternd $(EXTRA_PROGRAMS)
+bench-rpc: posternd tests/bench/rpc_load tests/bench/rpc_echo
 	$(top_srcdir)/tests/bench/rpc --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-rpc
 bench-imap: posternd
 	$(top_srcdir)/tests/bench/imap --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-send bench-imap
+
+EXTRA_DIST += %reldir%/mime
+EXTRA_PROGRAMS += %reldir%/mime_bench
+tests_bench_mime_bench_SOURCES = %reldir%/mime_bench.c
+tests_bench_mime_bench_CPPFLAGS = $(UTIL_INC) $(MIME_INC)
+tests_bench_mime_bench_LDADD = libmime.la libutil.la
+
+bench-mime: tests/bench/mime_bench
+	$(top_srcdir)/tests/bench/mime --build $(abs_top_builddir) $(BENCH)
+.PHONY: bench-mime
