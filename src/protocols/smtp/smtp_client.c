@@ -170,6 +170,7 @@ static int handle_closing(struct smtp_client *c, const struct smtp_reply *reply)
             return r;
         }
     }
+    smtp_push_event(c, ENGINE_EVENT_CLOSING, NULL);
     return smtp_fail_reply(c, -ECONNRESET, FAULT_REJECTED, NULL, reply);
 }
 

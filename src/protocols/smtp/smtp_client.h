@@ -14,7 +14,7 @@
  * refused recipients are no fault.
  *
  * 421 ends the connection, whatever it answers: an unfinished transaction is then left without DONE (its outcome follows
- * from its offsets: it may run elsewhere), one whose final dot it answers is DONE and refused. */
+ * from its offsets: it may run elsewhere; CLOSING comes before the error), one whose final dot it answers is DONE and refused. */
 #ifndef POSTERN_SMTP_CLIENT_H
 #define POSTERN_SMTP_CLIENT_H
 
