@@ -165,7 +165,8 @@ POSTERN_API int postern_request_start(struct postern_request *r, struct postern_
 /** Asks the gateway to cancel; the request still ends with an answer, normally -32006. */
 POSTERN_API int postern_request_cancel(struct postern_request *r);
 /** Blocks until the request is done, at most `timeout_ms` (negative: for ever).
- *  @return 0 when it is done, -ETIMEDOUT, or another negative errno when it cannot be waited for */
+ *  @return 0 when it is done, -ETIMEDOUT, -ENOBUFS when items must be taken first (postern_request_next_item()), or another
+ *          negative errno when it cannot be waited for */
 POSTERN_API int postern_request_wait(struct postern_request *r, int timeout_ms);
 /** 1 when the answer or the failure has come. */
 POSTERN_API int postern_request_is_done(const struct postern_request *r);
