@@ -288,8 +288,11 @@ static int stream_item(struct op_core *core)
     op_item_drop(op);
     if (core->client) {
         client_flush_later(core->client);
-        if (client_is_slow(core->client))
+        if (client_is_slow(core->client)) {
+            /* Even if the next write takes it all at once: what is held must hear that it has drained. */
+            core->client->held = true;
             op_exchanges_pause(core, PAUSE_CLIENT);
+        }
     }
     return r < 0 ? r : 0;
 }

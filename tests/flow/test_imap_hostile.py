@@ -2,6 +2,7 @@
 """IMAP servers that are broken, odd or hostile."""
 
 import contextlib
+import json
 import time
 
 from fake_imap import FakeImap
@@ -169,6 +170,28 @@ def test_untrusted_greetings(flow):
             with flow.own_daemon({"a": account}) as daemon, daemon.client() as client:
                 client.fails(kind, "imap.status", account="a")
                 same(server.said("LOGIN"), [], greeting)
+
+
+def test_long_streams(flow):
+    """A long streamed listing neither stops half way nor grows the daemon, however fast or slow the client reads"""
+    count = 20000
+    lines = b"".join(b"* %d FETCH (UID %d FLAGS (\\Seen keyword%d) RFC822.SIZE 1234)\r\n" % (uid, uid, uid) for uid in range(1, count + 1))
+
+    def answer(server, wire, tag, line):
+        wire.sendall(lines + f"{tag} OK x\r\n".encode())
+    with against(flow, {"UID FETCH": answer}) as (server, client):
+        for pause in (0, 0, 0.3):
+            client.send({"jsonrpc": "2.0", "id": "long", "method": "imap.fetch",
+                         "params": {"account": "a", "uids": "1:*", "items": ["FLAGS", "RFC822.SIZE"], "stream": True}})
+            time.sleep(pause)
+            pieces, tail = [], b""
+            client.socket.settimeout(10)
+            while b'"count":%d' % count not in tail:
+                pieces.append(client.socket.recv(1 << 18))
+                tail = tail[-100:] + pieces[-1]
+            client.socket.settimeout(None)
+            items = b"".join(pieces).split(b"\n")
+            same((len(items), json.loads(items[-3])["params"]["item"]["uid"]), (count + 2, count))
 
 
 def test_pipelining(flow):
