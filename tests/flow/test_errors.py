@@ -22,7 +22,7 @@ ACCOUNTS = {
     "no-tls": everywhere(port=lambda flow: flow.mail.ports["smtp"]),
     "not-verified": everywhere(host="127.0.0.2", verify_peer="no", verify_host="no"),
     "named": everywhere(host="127.0.0.2", verify_name="mail.elsewhere.example"),
-    "unknown-ca": everywhere(ca_file="/etc/ssl/certs/ca-certificates.crt"),
+    "unknown-ca": everywhere(ca_file=lambda flow: flow.mail.certificates["self_signed"]["certificate"]),
 }
 BAD_CERTIFICATES = {"wrong-name": "127.0.0.2", "expired": "127.0.0.3", "self-signed": "127.0.0.4", "not-for-servers": "127.0.0.5"}
 ACCOUNTS.update({name: everywhere(host=address) for name, address in BAD_CERTIFICATES.items()})
