@@ -31,7 +31,7 @@ static void write_rights(struct json_writer *w, unsigned rights)
 }
 
 /* Whether any of its pools is paused, and what keeps connections from being made. */
-static void write_health(struct json_writer *w, const struct account *account, uint64_t now)
+static void write_health(struct json_writer *w, const struct account *account)
 {
     bool paused = false;
     struct fault problem = {0};
@@ -42,7 +42,7 @@ static void write_health(struct json_writer *w, const struct account *account, u
             continue;
         pool_stats(pool, &stats);
         paused = paused || stats.paused;
-        if ((stats.broken || stats.backoff_until_ms > now) && !fault_is_set(&problem))
+        if (!fault_is_set(&problem))
             problem = stats.last_fault;
     }
     json_write_member_bool(w, "paused", paused);
@@ -63,7 +63,7 @@ void status_write_accounts(struct op *op)
         json_write_member_str(w, "email", config->email);
         write_protocols(w, config);
         write_rights(w, rights);
-        write_health(w, a, loop_now_ms(op->gateway->loop));
+        write_health(w, a);
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -171,8 +171,7 @@ static void write_pool(struct op *op, const struct account *account, enum protoc
         json_write_uint(w, now - MIN(s.last_byte_ms, now));
     else
         json_write_null(w);
-    bool held = s.broken || s.backoff_until_ms > now;
-    json_write_member_str(w, "problem", held && fault_is_set(&s.last_fault) ? s.last_fault.text : NULL);
+    json_write_member_str(w, "problem", fault_is_set(&s.last_fault) ? s.last_fault.text : NULL);
     json_write_object_end(w);
 }
 

@@ -113,6 +113,7 @@ static void slot_ready(struct session *s)
     p->stats.opened++;
     p->auth_failures = 0;
     p->broken_until_ms = 0;
+    fault_clear(&p->stats.last_fault);
     slot->expires_ms = e->max_lifetime_ms ? now + backoff_jitter(e->max_lifetime_ms) : 0;
     net_log(p->net, LOG_DEBUG, e, "connected", "%s in %llu ms", session_view(s)->times.peer,
             (unsigned long long) session_view(s)->times.total_ms);
@@ -241,10 +242,9 @@ static void slot_ended(struct session *s)
             learn_from_failure(slot, v);
             if (p->state == POOL_OPEN)
                 fail_who_waits(p, v);
-        } else {
+        } else if (v->completed == 0 && pool_now(p) - v->ready_ms < PROOF_OF_LIFE_MS) {
             p->stats.last_fault = *why;
-            if (v->completed == 0 && pool_now(p) - v->ready_ms < PROOF_OF_LIFE_MS)
-                backoff_failed(&p->backoff, pool_now(p));
+            backoff_failed(&p->backoff, pool_now(p));
         }
     }
     if (slot->probe) {
