@@ -28,6 +28,7 @@ def test_pools(flow):
     pool = pool_of(client, user, "smtp")
     same((pool["opened"], pool["idle"], pool["active"], pool["waiting"], pool["failed"]), (1, 1, 0, 0, 0))
     assert pool["reused"] >= 2 and pool["port"] == flow.mail.ports["smtps"], pool
+    client.call("gateway.resume", account="failing")    # a host that others found failing is not even tried
     client.fails("connect", "imap.list", account="failing")
     pool = pool_of(client, "failing", "imap")
     assert pool["failed"] >= 1 and pool["problem"], pool
@@ -173,4 +174,4 @@ def test_others_meanwhile(flow):
     client.call("smtp.send", account=user, message=dict(MESSAGE, text=text))
     stop.set()
     thread.join(10)
-    assert worst < 0.25, f"{worst * 1000:.0f} ms"
+    assert worst < (5 if flow.daemon.wrapper else 0.25), f"{worst * 1000:.0f} ms"
