@@ -347,7 +347,9 @@ static void set_config(struct transcript_run *run, struct slice rest)
         else if (slice_eq(name, SLICE("username"))) {
             c->username = copy_string(value);
             c->wants_login = true;
-        } else if (slice_eq(name, SLICE("authzid")))
+        } else if (slice_eq(name, SLICE("login"))) /* behind username */
+            c->wants_login = is_yes(value);
+        else if (slice_eq(name, SLICE("authzid")))
             c->authzid = copy_string(value);
         else if (slice_eq(name, SLICE("method")))
             set_list(c->methods, ENGINE_MAX_METHODS, value);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* POP3 in transcripts. Actions: `command [name=C] STAT|LIST|UIDL|RETR|TOP|DELE|NOOP|RSET|CAPA|UTF8|QUIT [NUMBER [LINES]]`,
- * `raw [name=C] LINE`, `raw-lines [name=C] LINE`. Events: `NAME ok [CODE] [numbers or id]: TEXT`, `NAME err …`,
+ * `raw [name=C] LINE`, `raw-lines [name=C] LINE`, `raw-hand [name=C] LINE`, `readline`; `step [name=C]
+ * USER|PASS|APOP|RPOP|AUTH|STLS [ARGUMENT|- [SECRET]]`. Events: `NAME ok [CODE] [numbers or id]: TEXT`, `NAME err …`,
  * `NAME entry 1 200`, `NAME entry 1 ID`, `NAME line TEXT`, `data …`, `done NAME`. */
 #include "pop3_client.h"
 #include "transcript.h"
@@ -10,6 +11,7 @@
 struct request {
     struct pop3_command c;
     struct slice name;
+    struct secret *secret;
 };
 
 struct state {
@@ -119,6 +121,30 @@ static enum pop3_verb verb_of(struct transcript_run *run, struct slice word, boo
     transcript_die(run, "unknown command");
 }
 
+static void step(struct transcript_run *run, struct slice rest)
+{
+    static const struct {
+        const char *word;
+        enum pop3_verb verb;
+    } words[] = {{"USER", POP3_USER}, {"PASS", POP3_PASS}, {"APOP", POP3_APOP},
+                 {"RPOP", POP3_RPOP}, {"AUTH", POP3_AUTH}, {"STLS", POP3_STLS}};
+    struct request *r = new_request(run, &rest);
+    struct slice word, ignored, argument = SLICE_EMPTY, secret = SLICE_EMPTY;
+    size_t i = 0;
+
+    (void) transcript_word(&rest, &word, &ignored);
+    (void) transcript_word(&rest, &argument, &ignored);
+    (void) transcript_word(&rest, &secret, &ignored);
+    while (!slice_eq(word, slice_of_str(words[i].word)))
+        if (++i == ARRAY_LEN(words))
+            transcript_die(run, "unknown step");
+    pop3_command_init(&r->c, words[i].verb);
+    r->c.argument = argument;
+    if (secret.len)
+        r->c.secret = r->secret = secret_new(secret.data, secret.len);
+    submit(run, r);
+}
+
 static bool action(struct transcript_run *run, struct slice verb, struct slice rest)
 {
     struct slice word, ignored, number = SLICE_EMPTY, lines = SLICE_EMPTY;
@@ -137,11 +163,22 @@ static bool action(struct transcript_run *run, struct slice verb, struct slice r
         submit(run, r);
         return true;
     }
-    if (slice_eq(verb, SLICE("raw")) || slice_eq(verb, SLICE("raw-lines"))) {
+    if (slice_eq(verb, SLICE("step"))) {
+        step(run, rest);
+        return true;
+    }
+    if (slice_eq(verb, SLICE("readline"))) {
+        struct request *r = new_request(run, &rest);
+        pop3_command_init(&r->c, POP3_READLINE);
+        submit(run, r);
+        return true;
+    }
+    if (slice_eq(verb, SLICE("raw")) || slice_eq(verb, SLICE("raw-lines")) || slice_eq(verb, SLICE("raw-hand"))) {
         struct request *r = new_request(run, &rest);
         pop3_command_init(&r->c, POP3_RAW);
         r->c.argument = rest;
-        r->c.multiline = verb.len > 3;
+        r->c.multiline = slice_eq(verb, SLICE("raw-lines"));
+        r->c.by_hand = slice_eq(verb, SLICE("raw-hand"));
         submit(run, r);
         return true;
     }
@@ -150,7 +187,9 @@ static bool action(struct transcript_run *run, struct slice verb, struct slice r
 
 static void done(struct transcript_run *run)
 {
-    (void) run;
+    struct state *st = run->state;
+    for (unsigned i = 0; i < st->next; i++)
+        st->requests[i].secret = secret_unref(st->requests[i].secret);
 }
 
 const struct transcript_protocol transcript_pop3 = {

@@ -200,6 +200,10 @@ static int client_next(struct engine *e, struct engine_event **ret)
             return 1;
         }
         c->next_event = c->n_events = 0;
+        if (c->unread_given) {
+            buffer_consume(&c->unread, c->unread_given);
+            c->unread_given = 0;
+        }
         if (c->state == POP3_FAILED)
             return c->error;
         int r = take_something(c);
@@ -348,7 +352,8 @@ static int client_probe(struct engine *e)
 {
     struct pop3_client *c = pop3_of(e);
 
-    if (c->state != POP3_READY || !list_is_empty(&c->engine.requests))
+    /* Before the login there is no command that proves anything. */
+    if (c->state != POP3_READY || !c->logged_in || !list_is_empty(&c->engine.requests))
         return 0;
     pop3_set_state(c, POP3_PROBE);
     writer_begin(&c->writer);
@@ -410,6 +415,7 @@ static void client_free(struct engine *e)
     writer_done(&c->writer);
     buffer_done(&c->caps.lines);
     buffer_done(&c->trace);
+    buffer_done(&c->unread);
     sasl_free(c->sasl);
     secret_unref(c->secret);
     explicit_bzero(&c->tls, sizeof(c->tls));
@@ -457,6 +463,7 @@ struct engine *pop3_client_new(const struct engine_config *config)
     writer_init(&c->writer, POP3_OUTPUT_MAX + POP3_AUTH_REPLY_MAX);
     pop3_capabilities_reset(&c->caps);
     buffer_init(&c->trace, 65536);
+    buffer_init(&c->unread, POP3_UNREAD_MAX);
     list_init(&c->engine.requests);
     return &c->engine;
 }
@@ -470,6 +477,17 @@ bool pop3_client_may_uidl(const struct engine *e)
 {
     const struct pop3_capabilities *c = &pop3_of_const(e)->caps;
     return !c->told || pop3_has(c, POP3_EXT_UIDL);
+}
+
+bool pop3_client_quit_expires(const struct engine *e)
+{
+    const struct pop3_client *c = pop3_of_const(e);
+    return c->fetched && c->caps.expires_at_once;
+}
+
+struct slice pop3_client_unread(const struct engine *e)
+{
+    return buffer_slice(&pop3_of_const(e)->unread);
 }
 
 const char *pop3_client_greeting(const struct engine *e)

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-enum answer_form { FORM_STATUS, FORM_LINES, FORM_MESSAGE, FORM_ASKED };
+enum answer_form { FORM_STATUS, FORM_LINES, FORM_MESSAGE, FORM_ASKED, FORM_STEP };
 
 static const struct {
     const char *word, *stage;
@@ -16,7 +16,11 @@ static const struct {
     [POP3_TOP] = {"TOP", "top", FORM_MESSAGE},        [POP3_DELE] = {"DELE", "dele", FORM_STATUS},
     [POP3_NOOP] = {"NOOP", "noop", FORM_STATUS},      [POP3_RSET] = {"RSET", "rset", FORM_STATUS},
     [POP3_CAPA] = {"CAPA", "capa", FORM_LINES},       [POP3_UTF8] = {"UTF8", "utf8", FORM_STATUS},
-    [POP3_RAW] = {NULL, "exec", FORM_ASKED},          [POP3_QUIT] = {"QUIT", "quit", FORM_STATUS},
+    [POP3_RAW] = {NULL, "exec", FORM_ASKED},          [POP3_READLINE] = {NULL, "readline", FORM_LINES},
+    [POP3_USER] = {"USER ", "user", FORM_STATUS},     [POP3_PASS] = {NULL, "pass", FORM_STEP},
+    [POP3_APOP] = {NULL, "apop", FORM_STEP},          [POP3_RPOP] = {NULL, "rpop", FORM_STEP},
+    [POP3_AUTH] = {NULL, "auth", FORM_STEP},          [POP3_STLS] = {NULL, "stls", FORM_STEP},
+    [POP3_QUIT] = {"QUIT", "quit", FORM_STATUS},
 };
 _Static_assert(ARRAY_LEN(verbs) == POP3_VERB_COUNT, "every verb has a row");
 
@@ -64,6 +68,13 @@ int pop3_check_command(struct pop3_client *c, const struct pop3_command *cmd, st
         return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "top", "the server does not offer TOP");
     if (v == POP3_UTF8 && !pop3_has(&c->caps, POP3_EXT_UTF8))
         return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "utf8", "the server does not offer UTF8");
+    if (verbs[v].form == FORM_STEP || v == POP3_USER) {
+        int r = pop3_check_step(c, cmd, fault);
+        if (r < 0)
+            return r;
+    }
+    if (v != POP3_READLINE && v != POP3_QUIT && buffer_len(&c->unread))
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "lines of the server wait to be read");
     struct pop3_command *last =
         list_is_empty(&c->engine.requests) ? NULL : command_of(container_of(c->engine.requests.prev, struct engine_request, link));
     if (last && last->verb == POP3_QUIT)
@@ -78,6 +89,12 @@ static int write_command(struct pop3_client *c, struct pop3_command *cmd)
     struct writer *w = &c->writer;
 
     cmd->request.begin_offset = writer_position(w);
+    if (cmd->verb == POP3_READLINE) {
+        cmd->request.end_offset = cmd->request.begin_offset;
+        cmd->request.state = REQUEST_WRITTEN;
+        cmd->written = true;
+        return 0;
+    }
     writer_begin(w);
     if (verbs[cmd->verb].word)
         writer_raw_str(w, verbs[cmd->verb].word);
@@ -97,8 +114,19 @@ static int write_command(struct pop3_client *c, struct pop3_command *cmd)
     return r;
 }
 
+int pop3_keep_line(struct pop3_client *c, struct slice line)
+{
+    int r = buffer_append_slice(&c->unread, line);
+    if (r == 0)
+        r = buffer_append_slice(&c->unread, SLICE("\r\n"));
+    return r < 0 ? pop3_fail(c, r, FAULT_PROTOCOL, NULL, "the server says too much that nobody reads") : 1;
+}
+
 static int surplus(struct pop3_client *c)
 {
+    if (c->by_hand)
+        return 0;
+
     return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server answers no command");
 }
 
@@ -116,19 +144,21 @@ int pop3_pump(struct pop3_client *c)
             continue;
         /* RFC 2449 section 6.6: QUIT ends a group, and so does what might change the state of the server. */
         if (!first && (!pop3_has(&c->caps, POP3_EXT_PIPELINING) || cmd->verb == POP3_QUIT || cmd->verb == POP3_UTF8 ||
-                       cmd->verb == POP3_RAW || pop3_head(c)->verb == POP3_RAW))
+                       cmd->verb == POP3_RAW || pop3_head(c)->verb == POP3_RAW || verbs[cmd->verb].form == FORM_STEP))
             return 0;
         if (writer_room(&c->writer) < POP3_COMMAND_MAX)
             return 0;
         if (first && reader_pending(&c->reader))
             return surplus(c);
+        if (verbs[cmd->verb].form == FORM_STEP)
+            return pop3_step_begin(c, cmd);
         int done = write_command(c, cmd);
         if (done < 0)
             return done;
     }
     if (c->state == POP3_QUITTING && list_is_empty(&c->engine.requests)) {
-        if (c->deletions) {
-            /* Said by nobody who had them in mind: they must not happen. */
+        if (c->deletions || pop3_client_quit_expires(&c->engine)) {
+            /* Said by nobody who had deletions in mind: they must not happen. */
             pop3_set_state(c, POP3_CLOSED);
             return 0;
         }
@@ -147,7 +177,7 @@ static int malformed(struct pop3_client *c)
     return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server's answer is malformed");
 }
 
-static int complete(struct pop3_client *c, struct pop3_command *cmd, const struct fault *fault)
+int pop3_complete(struct pop3_client *c, struct pop3_command *cmd, const struct fault *fault)
 {
     list_remove(&cmd->request.link);
     c->n_requests--;
@@ -157,7 +187,7 @@ static int complete(struct pop3_client *c, struct pop3_command *cmd, const struc
     ev->base.fault = fault;
     if (cmd->verb == POP3_QUIT)
         pop3_set_state(c, POP3_CLOSED);
-    else if (list_is_empty(&c->engine.requests) && reader_pending(&c->reader))
+    else if (!c->by_hand && list_is_empty(&c->engine.requests) && reader_pending(&c->reader))
         return surplus(c);
     return 1;
 }
@@ -210,6 +240,13 @@ static bool parse_detail(enum pop3_verb verb, struct slice text, struct pop3_eve
     case POP3_CAPA:
     case POP3_UTF8:
     case POP3_RAW:
+    case POP3_READLINE:
+    case POP3_USER:
+    case POP3_PASS:
+    case POP3_APOP:
+    case POP3_RPOP:
+    case POP3_AUTH:
+    case POP3_STLS:
     case POP3_QUIT:
     case POP3_VERB_COUNT:
         break;
@@ -217,10 +254,25 @@ static bool parse_detail(enum pop3_verb verb, struct slice text, struct pop3_eve
     return true;
 }
 
-static void note_deletions(struct pop3_client *c, enum pop3_verb verb)
+static bool raw_is(const struct pop3_command *cmd, const char *word)
 {
-    if (verb == POP3_DELE)
+    return cmd->verb == POP3_RAW && slice_starts_ci(cmd->argument, slice_of_str(word));
+}
+
+static void note_effects(struct pop3_client *c, const struct pop3_command *cmd)
+{
+    enum pop3_verb verb = cmd->verb;
+
+    if (verb == POP3_DELE || raw_is(cmd, "DELE"))
         c->deletions = true;
+    if (verb == POP3_RETR || raw_is(cmd, "RETR"))
+        c->fetched = true;
+    if (cmd->by_hand)
+        c->by_hand = true;
+    if (verb == POP3_CAPA) {
+        pop3_capabilities_reset(&c->caps);
+        c->caps.told = true;
+    }
     if (verb == POP3_RSET || verb == POP3_QUIT)
         c->deletions = false;
 }
@@ -240,14 +292,14 @@ static int take_status(struct pop3_client *c, struct pop3_command *cmd, struct s
     if (!s.ok) {
         fault_clear(&c->done_fault);
         pop3_status_fault(&s, FAULT_REJECTED, verbs[cmd->verb].stage, &c->done_fault);
-        return complete(c, cmd, &c->done_fault);
+        return pop3_complete(c, cmd, &c->done_fault);
     }
     if (!parse_detail(cmd->verb, s.text, ev))
         return malformed(c);
-    note_deletions(c, cmd->verb);
+    note_effects(c, cmd);
     if (form == FORM_STATUS || (form == FORM_ASKED && !cmd->multiline))
-        return complete(c, cmd, NULL);
-    c->answer = form == FORM_MESSAGE ? POP3_ANSWER_MESSAGE : POP3_ANSWER_LINES;
+        return pop3_complete(c, cmd, NULL);
+    c->answer = form == FORM_MESSAGE || form == FORM_ASKED ? POP3_ANSWER_MESSAGE : POP3_ANSWER_LINES;
     c->block = POP3_BLOCK_START;
     c->n_lines = 0;
     c->n_bytes = 0;
@@ -259,12 +311,14 @@ static int take_list_line(struct pop3_client *c, struct pop3_command *cmd, struc
     bool listing = cmd->verb == POP3_LIST || cmd->verb == POP3_UIDL;
 
     if (line.len == 1 && line.data[0] == '.')
-        return complete(c, cmd, NULL);
+        return pop3_complete(c, cmd, NULL);
     if (line.len && line.data[0] == '.')
         line = slice_from(line, 1);
     c->n_bytes += line.len;
     if (++c->n_lines > POP3_LIST_MAX || (!listing && c->n_bytes > (c->config->max_reply ? c->config->max_reply : 1u << 20)))
         return pop3_fail(c, -EMSGSIZE, FAULT_PROTOCOL, NULL, "the server's list is too long");
+    if (cmd->verb == POP3_CAPA && pop3_capabilities_line(&c->caps, c->config, line) < 0)
+        return pop3_fail(c, -EMSGSIZE, FAULT_PROTOCOL, NULL, "the server's list of capabilities is too long");
     struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_REPLY, &cmd->request);
     ev->kind = listing ? POP3_EVENT_ENTRY : POP3_EVENT_LINE;
     ev->ok = true;
@@ -330,7 +384,7 @@ static int take_message(struct pop3_client *c, struct pop3_command *cmd)
             reader_take(&c->reader, 1);
         } else if (c->block == POP3_BLOCK_DOT_CR && first == '\n') {
             reader_take(&c->reader, 1);
-            return complete(c, cmd, NULL);
+            return pop3_complete(c, cmd, NULL);
         } else if (c->block == POP3_BLOCK_DOT_CR) {
             /* ". CR" and no LF: the dot was stuffed, the CR is the message's. */
             c->block = POP3_BLOCK_CR;
@@ -345,19 +399,43 @@ static int take_message(struct pop3_client *c, struct pop3_command *cmd)
     return 0;
 }
 
+static int give_line(struct pop3_client *c, struct pop3_command *cmd, struct slice line)
+{
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_REPLY, &cmd->request);
+    ev->kind = POP3_EVENT_LINE;
+    ev->ok = true;
+    ev->text = line;
+    return pop3_complete(c, cmd, NULL);
+}
+
+/* The first of the lines kept. It is taken off when its events have been given. */
+static int read_kept(struct pop3_client *c, struct pop3_command *cmd)
+{
+    struct slice all = buffer_slice(&c->unread);
+
+    c->unread_given = slice_find(all, '\n') + 1;
+    return give_line(c, cmd, slice_to(all, c->unread_given - 2));
+}
+
 int pop3_take_answer(struct pop3_client *c)
 {
     struct pop3_command *cmd = pop3_head(c);
     struct slice line;
 
+    if (c->step_failed)
+        return pop3_step_fail(c);
     if (cmd && c->answer == POP3_ANSWER_MESSAGE)
         return take_message(c, cmd);
+    if (cmd && cmd->verb == POP3_READLINE && cmd->written && buffer_len(&c->unread))
+        return read_kept(c, cmd);
     int r = reader_line(&c->reader, &line);
     if (r <= 0)
         return r;
     pop3_trace(c, '<', line);
     if (!cmd || !cmd->written)
-        return surplus(c);
+        return c->by_hand ? pop3_keep_line(c, line) : surplus(c);
+    if (cmd->verb == POP3_READLINE)
+        return give_line(c, cmd, line);
     return c->answer == POP3_ANSWER_LINES ? take_list_line(c, cmd, line) : take_status(c, cmd, line);
 }
 

@@ -22,9 +22,43 @@ static int fail_fault(struct pop3_client *c, int err, const struct fault *fault)
     return pop3_set_failed(c, err);
 }
 
+/* The request that was a step is over; the connection goes on. */
+static int end_step(struct pop3_client *c, const struct fault *fault)
+{
+    struct pop3_command *cmd = c->step;
+
+    c->step = NULL;
+    sasl_free(c->sasl);
+    c->sasl = NULL;
+    pop3_set_state(c, POP3_READY);
+    return pop3_complete(c, cmd, fault);
+}
+
+int pop3_step_fail(struct pop3_client *c)
+{
+    c->step_failed = false;
+    return end_step(c, &c->done_fault);
+}
+
+static void tell_step(struct pop3_client *c, const struct pop3_status *s)
+{
+    struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_REPLY, &c->step->request);
+    ev->kind = POP3_EVENT_STATUS;
+    ev->ok = s->ok;
+    ev->code = s->code;
+    ev->text = s->text;
+}
+
 static int fail_status(struct pop3_client *c, enum fault_kind kind, const char *stage, const struct pop3_status *s)
 {
     struct fault fault = {0};
+
+    if (c->step) {
+        tell_step(c, s);
+        fault_clear(&c->done_fault);
+        pop3_status_fault(s, c->step->verb == POP3_STLS ? FAULT_REJECTED : kind, stage, &c->done_fault);
+        return end_step(c, &c->done_fault);
+    }
     pop3_status_fault(s, kind, stage, &fault);
     return fail_fault(c, -EPERM, &fault);
 }
@@ -40,8 +74,10 @@ static int ask_capabilities(struct pop3_client *c)
     return send_line(c, POP3_STATE_CAPA, "CAPA");
 }
 
-static int logged_in(struct pop3_client *c)
+static int logged_in(struct pop3_client *c, const struct pop3_status *s)
 {
+    if (c->step)
+        tell_step(c, s);
     c->logged_in = true;
     /* What a server offers differs between its states. */
     return ask_capabilities(c);
@@ -55,13 +91,21 @@ static int begin_sasl(struct pop3_client *c, struct secret *secret)
     struct slice initial;
 
     int r = sasl_new(c->method, PROTOCOL_POP3, c->config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
+    if (r < 0 && c->step) {
+        /* Its end is an event, and must not come inside the call that submits it. */
+        c->done_fault = fault;
+        c->step_failed = true;
+        pop3_set_state(c, POP3_READY);
+        return 0;
+    }
     if (r < 0)
         return fail_fault(c, r, &fault);
     const char *name = sasl_method_name(c->method);
     writer_begin(&c->writer);
     writer_raw_str(&c->writer, "AUTH ");
     writer_raw_str(&c->writer, name);
-    if (sasl_initial(c->sasl, POP3_AUTH_LINE_MAX - strlen("AUTH  \r\n") - strlen(name), &initial)) {
+    /* Some servers take XOAUTH2's only on a line of its own, and all take it there. */
+    if (c->method != SASL_XOAUTH2 && sasl_initial(c->sasl, POP3_AUTH_LINE_MAX - strlen("AUTH  \r\n") - strlen(name), &initial)) {
         writer_char(&c->writer, ' ');
         writer_secret_begin(&c->writer);
         writer_raw(&c->writer, initial);
@@ -95,14 +139,14 @@ static int sasl_step(struct pop3_client *c, int r, const struct fault *fault)
 }
 
 /* APOP name digest: MD5 of the stamp and the password (RFC 1939 section 7). */
-static int begin_apop(struct pop3_client *c, struct secret *secret)
+static int begin_apop(struct pop3_client *c, struct slice username, struct secret *secret)
 {
     char digest[33];
 
     pop3_md5(slice_of_str(c->stamp), secret_expose(secret), digest);
     writer_begin(&c->writer);
     writer_raw_str(&c->writer, "APOP ");
-    writer_word(&c->writer, slice_of_str(c->config->username));
+    writer_word(&c->writer, username);
     writer_char(&c->writer, ' ');
     writer_secret_begin(&c->writer);
     writer_raw_str(&c->writer, digest);
@@ -144,7 +188,7 @@ int pop3_login_credential(struct pop3_client *c, struct secret *secret)
         return begin_sasl(c, secret);
     if (!c->config->username)
         return pop3_fail(c, -EPERM, FAULT_AUTH, "auth", "there is no user name");
-    return c->method == SASL_METHOD_APOP ? begin_apop(c, secret) : begin_user(c, secret);
+    return c->method == SASL_METHOD_APOP ? begin_apop(c, slice_of_str(c->config->username), secret) : begin_user(c, secret);
 }
 
 int pop3_login_derived(struct pop3_client *c, const void *key, size_t len)
@@ -155,6 +199,129 @@ int pop3_login_derived(struct pop3_client *c, const void *key, size_t len)
         return -EINVAL;
     int r = sasl_derived(c->sasl, key, len, &fault);
     return sasl_step(c, r, &fault);
+}
+
+/* --- the same, step by step --- */
+
+static bool method_by_name(const struct pop3_client *c, struct slice name, enum sasl_method *ret)
+{
+    unsigned named = 0;
+
+    sasl_offer_add(&named, name, c->config);
+    if (!named)
+        return false;
+    *ret = (enum sasl_method) __builtin_ctz(named);
+    return sasl_method_is_sasl(*ret);
+}
+
+/* The account's own credential goes only where the account's policy would send it. */
+static bool suits_credential(const struct pop3_client *c, enum sasl_method m)
+{
+    bool bearer = m == SASL_OAUTHBEARER || m == SASL_XOAUTH2;
+    return !sasl_method_needs_secret(m) || bearer == c->config->has_token;
+}
+
+static int check_auth(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault)
+{
+    enum sasl_method m;
+
+    if (!method_by_name(c, cmd->argument, &m))
+        return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "that mechanism is not known here, or disabled");
+    if (c->caps.told && !(c->caps.auth & SASL_BIT(m)))
+        return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "the server does not offer that mechanism");
+    if (!cmd->secret && !suits_credential(c, m))
+        return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "the account's credential is not for that mechanism");
+    return 0;
+}
+
+static bool is_line(struct slice s)
+{
+    return s.len && s.len <= POP3_COMMAND_MAX / 2 && slice_find(s, '\r') == s.len && slice_find(s, '\n') == s.len &&
+           slice_find(s, '\0') == s.len;
+}
+
+static bool is_word(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] <= ' ' || s.data[i] > '~')
+            return false;
+    return is_line(s);
+}
+
+static bool has_arguments(const struct pop3_command *cmd)
+{
+    bool password = cmd->verb == POP3_PASS || cmd->verb == POP3_APOP;
+    bool word = cmd->verb == POP3_APOP || cmd->verb == POP3_AUTH;
+
+    if (password && (!cmd->secret || !is_line(secret_expose(cmd->secret))))
+        return false;
+    if (cmd->verb == POP3_PASS || cmd->verb == POP3_STLS)
+        return true;
+    return word ? is_word(cmd->argument) : is_line(cmd->argument);
+}
+
+int pop3_check_step(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault)
+{
+    const char *stage = cmd->verb == POP3_STLS ? "tls" : "auth";
+
+    if (!has_arguments(cmd))
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage,
+                         "names and passwords are one line of at most %d bytes, without NUL", POP3_COMMAND_MAX / 2);
+    if (c->logged_in)
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage, "the session is logged in (state transaction)");
+    if (cmd->verb == POP3_STLS && c->has_tls)
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage, "TLS is active already");
+    if (cmd->verb == POP3_STLS)
+        return !c->caps.told || pop3_has(&c->caps, POP3_EXT_STLS)
+                   ? 0 : fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, stage, "the server does not offer STLS");
+    if (cmd->verb == POP3_APOP && !c->stamp[0])
+        return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, stage, "the server's greeting has no stamp for APOP");
+    if (!sasl_may_send_credential(c->config, c->has_tls))
+        return fault_set(fault, -EPERM, FAULT_TLS, stage,
+                         "the connection is not encrypted, so no credential is sent (allow_plaintext_auth would)");
+    return cmd->verb == POP3_AUTH ? check_auth(c, cmd, fault) : 0;
+}
+
+static int begin_rpop(struct pop3_client *c, struct slice username)
+{
+    writer_begin(&c->writer);
+    writer_raw_str(&c->writer, "RPOP ");
+    writer_raw(&c->writer, username);
+    pop3_set_state(c, POP3_STATE_PASS);
+    return pop3_end_command(c);
+}
+
+static int begin_auth(struct pop3_client *c, struct pop3_command *cmd)
+{
+    (void) method_by_name(c, cmd->argument, &c->method);
+    if (cmd->secret || !sasl_method_needs_secret(c->method))
+        return begin_sasl(c, cmd->secret);
+    pop3_set_state(c, POP3_CREDENTIAL);
+    return 0;
+}
+
+int pop3_step_begin(struct pop3_client *c, struct pop3_command *cmd)
+{
+    int r = 0;
+
+    c->step = cmd;
+    cmd->written = true;
+    cmd->request.begin_offset = writer_position(&c->writer);
+    if (cmd->verb == POP3_STLS) {
+        r = send_line(c, POP3_STATE_STLS, "STLS");
+    } else if (cmd->verb == POP3_PASS) {
+        c->secret = secret_ref(cmd->secret);
+        r = send_pass(c);
+    } else if (cmd->verb == POP3_APOP) {
+        r = begin_apop(c, cmd->argument, cmd->secret);
+    } else {
+        r = cmd->verb == POP3_RPOP ? begin_rpop(c, cmd->argument) : begin_auth(c, cmd);
+    }
+    if (c->step) {
+        cmd->request.end_offset = writer_position(&c->writer);
+        cmd->request.state = REQUEST_WRITTEN;
+    }
+    return r;
 }
 
 /* RFC 3206, 2449: what is not about the credentials is no reason to give them up. */
@@ -177,7 +344,7 @@ static int auth_status(struct pop3_client *c, const struct pop3_status *s)
     int r = sasl_success(c->sasl, &fault);
     sasl_free(c->sasl);
     c->sasl = NULL;
-    return r < 0 ? fail_fault(c, r, &fault) : logged_in(c);
+    return r < 0 ? fail_fault(c, r, &fault) : logged_in(c, s);
 }
 
 /* --- capabilities and TLS --- */
@@ -198,6 +365,8 @@ static int after_capabilities(struct pop3_client *c)
 {
     struct fault fault = {0};
 
+    if (c->step)
+        return end_step(c, NULL);
     if (c->logged_in) {
         pop3_set_state(c, POP3_READY);
         pop3_push_event(c, ENGINE_EVENT_READY, NULL);
@@ -257,6 +426,8 @@ static int stls_status(struct pop3_client *c, const struct pop3_status *s)
         return fail_status(c, FAULT_TLS, "tls", s);
     if (reader_pending(&c->reader))
         return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, "tls", "bytes in clear came behind the answer to STLS");
+    if (c->step)
+        tell_step(c, s);
     pop3_set_state(c, POP3_HANDSHAKE);
     return 0;
 }
@@ -310,7 +481,7 @@ int pop3_login_line(struct pop3_client *c, struct slice line)
         return s.ok ? send_pass(c) : login_refused(c, &s);
     case POP3_STATE_APOP:
     case POP3_STATE_PASS:
-        return s.ok ? logged_in(c) : login_refused(c, &s);
+        return s.ok ? logged_in(c, &s) : login_refused(c, &s);
     case POP3_STATE_CAPA_LINES:
     case POP3_HANDSHAKE:
     case POP3_CREDENTIAL:

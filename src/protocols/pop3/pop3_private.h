@@ -12,6 +12,7 @@
 #define POP3_CAPA_MAX 65536
 #define POP3_OUTPUT_MAX 65536
 #define POP3_COMMAND_MAX 1024 /* longest line but for authentication */
+#define POP3_UNREAD_MAX 1048576 /* lines kept for POP3_READLINE */
 #define POP3_AUTH_LINE_MAX 255 /* RFC 5034 section 4: a longer initial response goes on a line of its own */
 #define POP3_AUTH_REPLY_MAX 131072
 
@@ -65,6 +66,12 @@ struct pop3_client {
     struct engine_tls tls;
     bool has_tls;
     bool logged_in;
+    bool step_failed;          /* it could not begin: done_fault */
+    struct pop3_command *step; /* the request that a state of the login belongs to; NULL: it is the engine's own */
+    bool fetched;   /* a RETR was answered with +OK */
+    bool by_hand;   /* lines that answer nothing are kept in `unread` */
+    struct buffer unread;
+    size_t unread_given; /* of it, in events that are being given */
     bool deletions; /* DELE was answered with +OK, and neither RSET nor QUIT since */
     enum sasl_method method;
     struct sasl *sasl;
@@ -127,11 +134,20 @@ bool pop3_parse_number(struct slice *rest, uint64_t max, uint64_t *ret);
 int pop3_login_line(struct pop3_client *c, struct slice line);
 int pop3_login_tls_started(struct pop3_client *c, const struct engine_tls *tls);
 int pop3_login_credential(struct pop3_client *c, struct secret *secret);
+/* A request that is a step of the login; state READY. */
+int pop3_step_begin(struct pop3_client *c, struct pop3_command *cmd);
+/* Ends the step that could not begin. */
+int pop3_step_fail(struct pop3_client *c);
+int pop3_check_step(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault);
 int pop3_login_derived(struct pop3_client *c, const void *key, size_t len);
 
 /* --- pop3_command.c --- */
 int pop3_check_command(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault);
 int pop3_pump(struct pop3_client *c);
+/* Gives EVENT_DONE; `fault` stays unchanged until it was given. */
+int pop3_complete(struct pop3_client *c, struct pop3_command *cmd, const struct fault *fault);
+/* A line that no command asked for, by hand. */
+int pop3_keep_line(struct pop3_client *c, struct slice line);
 /* 1: something was taken (and perhaps events were pushed); 0: more bytes are needed. */
 int pop3_take_answer(struct pop3_client *c);
 const char *pop3_command_stage(const struct pop3_client *c);

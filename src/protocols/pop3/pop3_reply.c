@@ -124,6 +124,11 @@ int pop3_capabilities_line(struct pop3_capabilities *caps, const struct engine_c
     if (slice_eq_ci(word, SLICE("SASL")))
         for (word = take_word(&rest); word.len; word = take_word(&rest))
             sasl_offer_add(&caps->auth, word, config);
+    uint64_t number;
+    if (slice_eq_ci(word, SLICE("EXPIRE")))
+        caps->expires_at_once = slice_eq(take_word(&rest), SLICE("0"));
+    if (slice_eq_ci(word, SLICE("LOGIN-DELAY")) && slice_to_u64(take_word(&rest), UINT32_MAX, &number))
+        caps->login_delay_s = (uint32_t) number;
     int r = buffer_append_slice(&caps->lines, slice_trim(line));
     return r < 0 ? r : buffer_append_char(&caps->lines, '\n');
 }
