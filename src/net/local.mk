@@ -22,6 +22,7 @@ libnet_la_SOURCES = \
 	%reldir%/session_io.c \
 	%reldir%/session_login.c \
 	%reldir%/session_private.h \
+	%reldir%/session_relay.c \
 	%reldir%/spool.c %reldir%/spool.h \
 	%reldir%/tls.c %reldir%/tls.h \
 	%reldir%/tls_context.c \

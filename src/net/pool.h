@@ -62,6 +62,8 @@ struct lease_ops {
     void (*gone)(struct lease *lease, const struct fault *fault);
     /* What the server says while no exchange is in flight. May be NULL. */
     void (*notice)(struct lease *lease, const struct engine_event *event);
+    /* A line of the dialogue, while lease_set_trace() asks for it; secrets are left out. May be NULL. */
+    void (*trace)(struct lease *lease, bool outgoing, struct slice line);
 };
 /* Embedded in the submitter's object; its own until gone(). */
 struct lease {
@@ -80,6 +82,12 @@ struct lease {
 int pool_lease(struct pool *p, struct lease *lease, struct fault *fault) ATTR_WARN_UNUSED;
 /* An exchange on the leased connection, in the order submitted. Its fits() is not asked. */
 int lease_submit(struct lease *lease, struct exchange *x, struct fault *fault) ATTR_WARN_UNUSED;
+/* Lines of the dialogue come through trace(). Once it is ready. */
+void lease_set_trace(struct lease *lease, bool on);
+/* Gives the connection away to whoever holds the other end of `fd`, a stream socket that does not block: what session_relay()
+ * says. Nothing may be in flight. The pool's session_max goes on counting; gone() comes at the end. <0 with *fault: the
+ * descriptor stays the caller's, and the lease what it was. */
+int lease_hand_over(struct lease *lease, int fd, struct slice ahead, struct fault *fault) ATTR_WARN_UNUSED;
 /* Ends it. `orderly`: QUIT or LOGOUT is said; else the connection is closed as it is (a POP3 session deletes nothing). The
  * connection is never given back to the pool. gone() follows. */
 void lease_end(struct lease *lease, bool orderly);

@@ -221,6 +221,19 @@ int lease_submit(struct lease *lease, struct exchange *x, struct fault *fault)
     return 0;
 }
 
+void lease_set_trace(struct lease *lease, bool on)
+{
+    if (lease->state == LEASE_ACTIVE)
+        session_set_trace(lease->session, on);
+}
+
+int lease_hand_over(struct lease *lease, int fd, struct slice ahead, struct fault *fault)
+{
+    if (lease->state != LEASE_ACTIVE)
+        return fault_set(fault, -ENOTCONN, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+    return session_relay(lease->session, fd, ahead, fault);
+}
+
 void lease_end(struct lease *lease, bool orderly)
 {
     struct slot *slot;

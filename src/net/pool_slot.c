@@ -156,6 +156,13 @@ static void slot_notice(struct session *s, const struct engine_event *event)
         slot->lease->ops->notice(slot->lease, event);
 }
 
+static void slot_trace(struct session *s, bool outgoing, struct slice line)
+{
+    struct slot *slot = session_view(s)->owner;
+    if (slot->lease && slot->lease->state == LEASE_ACTIVE && slot->lease->ops->trace)
+        slot->lease->ops->trace(slot->lease, outgoing, line);
+}
+
 /* An exchange comes back from a dead session. */
 static void slot_lost(struct session *s, struct exchange *x, const struct fault *fault, bool again)
 {
@@ -265,6 +272,7 @@ static const struct session_owner_ops slot_ops = {
     .relaxed = slot_relaxed,
     .lost = slot_lost,
     .notice = slot_notice,
+    .trace = slot_trace,
     .ended = slot_ended,
 };
 

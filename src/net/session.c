@@ -16,6 +16,7 @@ enum limit {
     LIMIT_STAGE,    /* connect_timeout since the state was entered, and ready_timeout since the beginning */
     LIMIT_LOGIN,    /* `timeout` without progress, and ready_timeout since the beginning */
     LIMIT_NONE,     /* the pool decides how long it may idle */
+    LIMIT_RELAY,    /* the pool's session_max; `timeout` without progress once one side has ended */
     LIMIT_EXCHANGE, /* as the engine says, min_rate, and the deadlines of what is in flight */
     LIMIT_CLOSE,
 };
@@ -41,6 +42,7 @@ static const struct {
     [SESSION_LOGIN] = {"login", LIMIT_LOGIN, CANCEL_NOT_HERE, NULL},
     [SESSION_READY] = {"ready", LIMIT_NONE, CANCEL_NOT_HERE, NULL},
     [SESSION_BUSY] = {"busy", LIMIT_EXCHANGE, CANCEL_ORPHANS, NULL},
+    [SESSION_RELAY] = {"relay", LIMIT_RELAY, CANCEL_NOT_HERE, "socket"},
     [SESSION_CLOSING] = {"closing", LIMIT_CLOSE, CANCEL_ORPHANS, NULL},
     [SESSION_DEAD] = {"dead", LIMIT_NONE, CANCEL_SETTLED, NULL},
 };
@@ -196,7 +198,8 @@ static int begin_dialogue(struct session *s, struct fault *fault)
             return r;
         }
     }
-    session_set_state(s, SESSION_GREETING);
+    /* Where a client asked for it, its request is still in flight. */
+    session_set_state(s, s->view.ready_ms ? SESSION_BUSY : SESSION_GREETING);
     return 1;
 }
 
@@ -220,7 +223,7 @@ static int step_dialogue(struct session *s, struct fault *fault)
     if (s->view.state == SESSION_GREETING && strcmp(session_stage(s), "greeting") != 0)
         session_set_state(s, SESSION_LOGIN);
     session_begin_probed(s);
-    if (s->view.state < SESSION_READY)
+    if (s->view.state <= SESSION_BUSY)
         r = session_login(s, s->engine->ops->wants(s->engine), fault);
     if (r >= 0)
         r = session_output(s, fault);
@@ -286,12 +289,14 @@ static uint64_t due_ms(const struct session *s)
     switch (states[s->view.state].limit) {
     case LIMIT_STAGE:
         due = earlier(due, s->state_ms, e->connect_timeout_ms);
-        return earlier(due, s->view.opened_ms, e->ready_timeout_ms);
+        return s->view.ready_ms ? due : earlier(due, s->view.opened_ms, e->ready_timeout_ms);
     case LIMIT_LOGIN:
         due = earlier(due, s->progress_ms, e->timeout_ms);
         return earlier(due, s->view.opened_ms, e->ready_timeout_ms);
     case LIMIT_NONE:
         return 0;
+    case LIMIT_RELAY:
+        return session_relay_due_ms(s);
     case LIMIT_EXCHANGE:
         if (s->n_paused || s->body_awaited)
             return session_next_deadline(s);
@@ -395,6 +400,9 @@ static void session_step(void *arg)
         case SESSION_BUSY:
             r = step_dialogue(s, &fault);
             break;
+        case SESSION_RELAY:
+            r = session_step_relay(s, &fault);
+            break;
         case SESSION_CLOSING:
             r = step_closing(s, &fault);
             break;
@@ -496,7 +504,7 @@ void session_close(struct session *s)
 {
     if (session_is_dead(s) || s->view.state == SESSION_CLOSING)
         return;
-    if (s->view.state < SESSION_READY) {
+    if (s->view.state < SESSION_READY || s->view.state == SESSION_RELAY) {
         session_abort(s, NULL);
         return;
     }
@@ -526,7 +534,7 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
     s->config.host = e->host;
     s->config.port = e->port;
     if (!login)
-        s->config.wants_login = false;
+        s->config.wants_login = s->config.has_client_cert = false;
     s->via_proxy = e->proxy.kind != PROXY_NONE && !proxy_is_bypassed(e->no_proxy, e->host);
     list_init(&s->exchanges);
     list_init(&s->query.link);
@@ -537,6 +545,12 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
     loop_task_init(&s->bury, n->loop, session_buried, s);
     session_wake(s);
     return s;
+}
+
+void session_set_trace(struct session *s, bool on)
+{
+    s->traced = on;
+    s->config.trace = on || s->endpoint->engine.trace;
 }
 
 const struct session_view *session_view(const struct session *s)

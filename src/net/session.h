@@ -6,7 +6,8 @@
  *                                   ▲ STARTTLS  │
  *                                   └───────────┘
  *
- * States are passed in this order; where there is no proxy or no TLS their state is passed in one step. Every state has
+ * RELAY comes after READY, and ends in DEAD. States are passed in this order; a session whose client asks for TLS itself
+ * goes from BUSY through TLS and back; where there is no proxy or no TLS their state is passed in one step. Every state has
  * its time limit and a meaning of cancel (the table in session.c). DEAD comes from anywhere; the exchanges it carried are
  * handed back with their outcomes before `ended`. Loop thread only; callbacks come from the loop, never from inside a
  * call of the owner. */
@@ -25,6 +26,7 @@ enum session_state {
     SESSION_LOGIN,
     SESSION_READY,   /* logged in, nothing in flight */
     SESSION_BUSY,    /* exchanges in flight, or proving that it lives */
+    SESSION_RELAY,   /* handed over: bytes of a client's own, no engine any more */
     SESSION_CLOSING, /* no further exchange: the server or we have said goodbye */
     SESSION_DEAD,
     SESSION_STATE_COUNT
@@ -41,6 +43,8 @@ struct session_owner_ops {
     void (*lost)(struct session *s, struct exchange *x, const struct fault *fault, bool again);
     /* What the server says while nothing is in flight. */
     void (*notice)(struct session *s, const struct engine_event *event);
+    /* A line of the dialogue, while session_set_trace() asks for it. */
+    void (*trace)(struct session *s, bool outgoing, struct slice line);
     /* DEAD; the session frees itself after this call. */
     void (*ended)(struct session *s);
 };
@@ -69,6 +73,12 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
 const struct session_view *session_view(const struct session *s);
 /* Lets what is in flight finish, says QUIT or LOGOUT, closes. Before READY: as session_abort(). */
 void session_close(struct session *s);
+/* Lines of the dialogue go to the owner too, secrets left out. */
+void session_set_trace(struct session *s, bool on);
+/* READY: from now on the connection is whoever's holds the other end of `fd` (a stream socket that does not block, the
+ * session's from now on): bytes go both ways, through TLS where there is, until either side closes. `ahead`: bytes of the
+ * server that were read already. <0 with *fault: the descriptor stays the caller's. */
+int session_relay(struct session *s, int fd, struct slice ahead, struct fault *fault) ATTR_WARN_UNUSED;
 /* Closes without a goodbye; exchanges are lost with this fault (kind NONE: orderly end). */
 void session_abort(struct session *s, const struct fault *fault);
 /* READY: reads what has come meanwhile. false: the session is not fit for use (any more). */

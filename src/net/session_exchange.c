@@ -115,7 +115,9 @@ void session_dispatch(struct session *s, const struct engine_event *event)
         }
         break;
     case ENGINE_EVENT_TRACE:
-        if (hooks->trace)
+        if (s->traced && s->ops->trace)
+            s->ops->trace(s, event->outgoing, event->data);
+        if (hooks->trace && s->endpoint->engine.trace)
             hooks->trace(hooks->arg, s->endpoint, s->view.id, event->outgoing, event->data);
         break;
     }

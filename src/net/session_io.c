@@ -445,11 +445,30 @@ int session_input(struct session *s, struct fault *fault)
 
 /* --- the socket --- */
 
+static bool stages_have_output(const struct session *s)
+{
+    return (s->tls && tls_output(s->tls).len) || (s->proxy_tls && tls_output(s->proxy_tls).len);
+}
+
+ssize_t session_io_read(struct session *s, char *buf, size_t len, struct fault *fault)
+{
+    return layer_read(s, LAYER_TOP, buf, len, fault);
+}
+
+ssize_t session_io_write(struct session *s, struct slice bytes, struct fault *fault)
+{
+    ssize_t n = bytes.len ? write_piece(s, bytes, fault) : 0;
+    int r = n < 0 ? 0 : flush(s, fault);
+    return r < 0 ? r : n;
+}
+
 int session_want(struct session *s)
 {
+    if (s->view.state == SESSION_RELAY)
+        return loop_io_want(&s->io, (session_relay_wants_input(s) ? LOOP_READ : 0) |
+                                        (session_relay_has_output(s) || stages_have_output(s) ? LOOP_WRITE : 0));
     unsigned want = s->n_paused ? 0 : LOOP_READ;
-    bool pending = (s->tls && tls_output(s->tls).len) || (s->proxy_tls && tls_output(s->proxy_tls).len) ||
-                   (s->proxy && proxy_output(s->proxy).len) ||
+    bool pending = stages_have_output(s) || (s->proxy && proxy_output(s->proxy).len) ||
                    (s->engine && s->view.state != SESSION_TLS && s->engine->ops->output(s->engine).len);
     return loop_io_want(&s->io, want | (pending ? LOOP_WRITE : 0));
 }
@@ -471,6 +490,7 @@ void session_io_close(struct session *s)
             tls_close(s->tls);
         (void) flush(s, &ignored);
     }
+    session_relay_free(s);
     loop_io_done(&s->io);
     if (s->fd >= 0)
         close(s->fd);

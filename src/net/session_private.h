@@ -16,6 +16,7 @@ struct write_mark {
 #define WRITE_MARKS 32
 
 struct derive_job;
+struct session_relay;
 
 struct session {
     struct session_view view;
@@ -66,6 +67,8 @@ struct session {
     uint64_t rate_ms, rate_bytes; /* start of the present window of min_rate, bytes moved in it */
     bool stale;      /* was silent for longer than idle_probe when the first of what is in flight was placed */
     bool server_bye; /* the server announced the end */
+    struct session_relay *relay;
+    bool traced;     /* the owner wants lines of the dialogue */
     bool quit_asked; /* the engine was asked for our goodbye */
 };
 
@@ -89,7 +92,19 @@ int session_step_tls(struct session *s, struct fault *fault);
 /* Reads and lets the engine work; writes what it has put out. <0 with *fault. */
 int session_input(struct session *s, struct fault *fault);
 int session_output(struct session *s, struct fault *fault);
+/* For bytes that no engine looks at. read: >0, 0: the end, -EAGAIN. write: how much was taken; flushes what waits. */
+ssize_t session_io_read(struct session *s, char *buf, size_t len, struct fault *fault);
+ssize_t session_io_write(struct session *s, struct slice bytes, struct fault *fault);
 void session_io_close(struct session *s);
+
+/* session_relay.c */
+int session_step_relay(struct session *s, struct fault *fault);
+/* Bytes wait for the server; more of it can be taken. */
+bool session_relay_has_output(const struct session *s);
+bool session_relay_wants_input(const struct session *s);
+/* When a half-closed one has been silent for too long; 0: it may last. */
+uint64_t session_relay_due_ms(const struct session *s);
+void session_relay_free(struct session *s);
 
 /* session_exchange.c */
 void session_dispatch(struct session *s, const struct engine_event *event);
