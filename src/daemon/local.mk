@@ -63,6 +63,8 @@ libdaemon_la_SOURCES += \
 	%reldir%/idempotency.c %reldir%/idempotency.h \
 	%reldir%/method_pop3.c %reldir%/method_pop3.h \
 	%reldir%/method_pop3_message.c \
+	%reldir%/method_pop3_step.c \
+	%reldir%/method_handle.c \
 	%reldir%/method_smtp.c \
 	%reldir%/method_smtp_send.c \
 	%reldir%/smtp_send.c %reldir%/smtp_send.h

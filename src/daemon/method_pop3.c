@@ -379,7 +379,7 @@ static struct slice take_word(struct slice *rest)
 }
 
 /* {NAME: [argument, …], …} */
-static void write_capabilities(struct json_writer *w, const struct pop3_capabilities *caps)
+void pop3_write_capabilities(struct json_writer *w, const struct pop3_capabilities *caps)
 {
     struct slice rest = buffer_slice(&caps->lines);
 
@@ -407,7 +407,7 @@ static void opened(struct op *op, struct op_session *s, struct session *net)
     json_write_member_str(&op->w, "session", s->id);
     json_write_member_str(&op->w, "greeting", pop3_client_greeting(e));
     json_write_key(&op->w, "capabilities");
-    write_capabilities(&op->w, pop3_client_capabilities(e));
+    pop3_write_capabilities(&op->w, pop3_client_capabilities(e));
     json_write_object_end(&op->w);
     op_finish(op);
 }

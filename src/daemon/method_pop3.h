@@ -44,4 +44,7 @@ void pop3_call_follow(struct pop3_call *call, struct pop3_command *command);
 struct op *pop3_call_op(const struct pop3_call *call);
 struct engine *pop3_call_engine(const struct pop3_call *call);
 
+/* {NAME: [argument, …], …} */
+void pop3_write_capabilities(struct json_writer *w, const struct pop3_capabilities *caps);
+
 #endif

@@ -20,6 +20,12 @@ extern const struct op_handler smtp_send_handler, smtp_sendmail_handler, smtp_te
 /* method_pop3.c, method_pop3_message.c */
 extern const struct op_handler pop3_open_handler, pop3_list_handler, pop3_uid_list_handler, pop3_retr_handler,
     pop3_top_handler, pop3_stat_handler, pop3_delete_handler, pop3_noop_handler, pop3_rset_handler, pop3_quit_handler;
+/* method_pop3_step.c */
+extern const struct op_handler pop3_close_handler, pop3_exec_handler, pop3_readline_handler, pop3_capa_handler,
+    pop3_stls_handler, pop3_utf8_handler, pop3_user_handler, pop3_pass_handler, pop3_apop_handler, pop3_rpop_handler,
+    pop3_auth_handler, pop3_getwelcome_handler, pop3_set_debuglevel_handler;
+/* method_handle.c: of all protocols */
+extern const struct op_handler get_handle_handler;
 /* method_rpc.c */
 extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 

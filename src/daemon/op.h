@@ -252,6 +252,13 @@ int op_session_open(struct op *op, enum protocol protocol, bool login,
 /* The last call (quit, logout): the lease ends when the op has finished. `orderly`: QUIT or LOGOUT is still to be said
  * by net; false: it has been, or is not wanted. */
 void op_session_end(struct op_session *s, bool orderly);
+/* Gives the connection to whoever holds the other end of `fd` (lease_hand_over()); the session ends for its client when the
+ * op has finished, and the connection lives on. <0 with op->fault: the descriptor stays the caller's. */
+int op_session_hand_over(struct op *op, int fd, struct slice ahead) ATTR_WARN_UNUSED;
+/* `trace` notifications to the session's client: {session, outgoing, line}. */
+void op_session_set_trace(struct op_session *s, bool on);
+/* For results: key and {"fd": n}; takes the descriptor in any case. */
+int op_write_fd(struct op *op, const char *key, int fd) ATTR_WARN_UNUSED;
 /* The connection behind it; NULL when it is gone. */
 struct session *op_session_net(const struct op_session *s);
 

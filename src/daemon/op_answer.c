@@ -364,6 +364,11 @@ static int put_fd(struct op_core *core, const char *key, int fd, uint64_t size)
     return 0;
 }
 
+int op_write_fd(struct op *op, const char *key, int fd)
+{
+    return put_fd(op_core_of(op), key, fd, UINT64_MAX);
+}
+
 int op_answer_put_fd(struct op *op, const char *key, int fd, uint64_t size)
 {
     return put_fd(op_core_of(op), key, fd, size);

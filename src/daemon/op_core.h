@@ -52,7 +52,7 @@ struct op_core {
     struct list session_link; /* the session's queue */
     struct op_session *opening;
     struct op_session *ending;
-    bool ending_orderly;
+    bool ending_orderly, ending_handed; /* handed: the connection is somebody else's and lives on */
     struct loop_task task;
     struct loop_timer deadline;
     struct loop_timer progress;

@@ -147,7 +147,26 @@ static void lease_notice(struct lease *lease, const struct engine_event *event)
         sc->session.notice(&sc->session, event);
 }
 
-static const struct lease_ops lease_ops = {lease_ready, lease_gone, lease_notice};
+static void lease_trace(struct lease *lease, bool outgoing, struct slice line)
+{
+    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
+    struct client *c = sc->session.client;
+    if (!c || sc->ended)
+        return;
+    struct json_writer *w = rpc_peer_notify_begin(&c->rpc, "trace");
+    json_write_object_begin(w);
+    json_write_member_str(w, "session", sc->session.id);
+    json_write_key(w, "outgoing");
+    json_write_bool(w, outgoing);
+    json_write_key(w, "line");
+    json_write_string(w, line);
+    json_write_object_end(w);
+    /* A trace that has no room is no reason to end anything. */
+    (void) !rpc_peer_notify_end(&c->rpc);
+    client_flush_later(c);
+}
+
+static const struct lease_ops lease_ops = {lease_ready, lease_gone, lease_notice, lease_trace};
 
 /* --- limits of time --- */
 
@@ -236,6 +255,22 @@ void op_session_end(struct op_session *s, bool orderly)
     session_end(sc, &why, orderly, false);
 }
 
+int op_session_hand_over(struct op *op, int fd, struct slice ahead)
+{
+    struct op_core *core = op_core_of(op);
+    int r = lease_hand_over(&op->session->lease, fd, ahead, &op->fault);
+    if (r < 0)
+        return r;
+    core->ending = op->session;
+    core->ending_handed = true;
+    return 0;
+}
+
+void op_session_set_trace(struct op_session *s, bool on)
+{
+    lease_set_trace(&s->lease, on);
+}
+
 struct session *op_session_net(const struct op_session *s)
 {
     return s->core->ended ? NULL : s->lease.session;
@@ -297,7 +332,7 @@ void op_session_leave(struct op_core *core)
     if (ending) {
         struct fault why = {0};
         fault_set(&why, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
-        session_end(sc, &why, core->ending_orderly, false);
+        session_end(sc, &why, core->ending_orderly, core->ending_handed);
         return;
     }
     struct op_core *next = list_first(&sc->queue, struct op_core, session_link);

@@ -27,4 +27,28 @@ struct api_pop3_top_params {
     int64_t lines;
 };
 
+/* pop3.exec */
+struct api_pop3_exec_params {
+    struct rpc_common common;
+    struct slice command;
+    bool multiline, readline;
+};
+
+/* pop3.user, pop3.rpop: `username`. pop3.pass_: `password`. pop3.apop: both. */
+struct api_pop3_user_params {
+    struct rpc_common common;
+    struct slice username, password;
+};
+
+struct api_pop3_auth_params {
+    struct rpc_common common;
+    struct slice mechanism;
+    struct slice secret; /* data NULL: the account's */
+};
+
+struct api_debuglevel_params {
+    struct rpc_common common;
+    int64_t level;
+};
+
 #endif

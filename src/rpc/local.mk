@@ -8,6 +8,8 @@ librpc_la_SOURCES = \
 	%reldir%/api_imap.c %reldir%/api_imap.h \
 	%reldir%/api_mail.c %reldir%/api_mail.h \
 	%reldir%/api_pop3.c %reldir%/api_pop3.h \
+	%reldir%/api_pop3_step.c \
+	%reldir%/api_handle.c \
 	%reldir%/api_smtp.c %reldir%/api_smtp.h \
 	$(JSON_READER_SOURCES) \
 	%reldir%/json_writer.c %reldir%/json_writer.h \

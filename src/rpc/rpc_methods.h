@@ -29,8 +29,10 @@
     X(SMTP_VERIFY, smtp_verify)                                                                                        \
     X(SMTP_OPEN, smtp_open)                                                                                            \
     X(SMTP_QUIT, smtp_quit)                                                                                            \
+    X(SMTP_GET_HANDLE, smtp_get_handle)                                                                                \
     X(IMAP_OPEN, imap_open)                                                                                            \
     X(IMAP_LOGOUT, imap_logout)                                                                                        \
+    X(IMAP_GET_HANDLE, imap_get_handle)                                                                                \
     X(IMAP_LIST, imap_list)                                                                                            \
     X(IMAP_STATUS, imap_status)                                                                                        \
     X(IMAP_SELECT, imap_select)                                                                                        \
@@ -52,7 +54,21 @@
     X(POP3_DELETE, pop3_delete)                                                                                        \
     X(POP3_NOOP, pop3_noop)                                                                                            \
     X(POP3_RSET, pop3_rset)                                                                                            \
-    X(POP3_QUIT, pop3_quit)
+    X(POP3_QUIT, pop3_quit)                                                                                            \
+    X(POP3_CLOSE, pop3_close)                                                                                          \
+    X(POP3_EXEC, pop3_exec)                                                                                            \
+    X(POP3_READLINE, pop3_readline)                                                                                    \
+    X(POP3_CAPA, pop3_capa)                                                                                            \
+    X(POP3_STLS, pop3_stls)                                                                                            \
+    X(POP3_UTF8, pop3_utf8)                                                                                            \
+    X(POP3_USER, pop3_user)                                                                                            \
+    X(POP3_PASS, pop3_pass)                                                                                            \
+    X(POP3_APOP, pop3_apop)                                                                                            \
+    X(POP3_RPOP, pop3_rpop)                                                                                            \
+    X(POP3_AUTH, pop3_auth)                                                                                            \
+    X(POP3_GETWELCOME, pop3_getwelcome)                                                                                \
+    X(POP3_SET_DEBUGLEVEL, pop3_set_debuglevel)                                                                        \
+    X(POP3_GET_HANDLE, pop3_get_handle)
 
 enum rpc_method_id {
 #define RPC_METHOD_ID(id, row) RPC_##id,
