@@ -248,6 +248,7 @@ void op_session_end(struct op_session *s, bool orderly)
     if (core) {
         core->ending = s;
         core->ending_orderly = orderly;
+        core->ending_handed = false;
         return;
     }
     struct fault why = {0};
