@@ -194,7 +194,7 @@ static unsigned place_waiters(struct pool *p, unsigned opening, unsigned room)
 static unsigned room_for(struct pool *p)
 {
     unsigned size = MAX(p->endpoint->pool_size, 1U);
-    if (p->state != POOL_OPEN || p->n_slots >= size || pool_is_blocked(p, NULL))
+    if (p->state != POOL_OPEN || p->n_slots >= size || pool_is_blocked(p, NULL) || pool_login_delayed(p))
         return 0;
     return size - p->n_slots;
 }

@@ -13,6 +13,7 @@
 #define PROOF_OF_LIFE_MS 1000     /* a session that died younger, without an answer, counts as a failure */
 #define LIVED_MS 10000            /* an exchange completed on a session of that age shows that the server is well */
 #define SURVIVED_MS 60000
+#define LOGIN_DELAY_MAX_MS 3600000 /* a server that demands more is not believed */
 #define BREAKER_FIRST_MS 60000
 #define BREAKER_LONGEST_MS 3600000
 
@@ -61,6 +62,7 @@ struct pool {
     struct backoff_host *host;
     unsigned auth_failures;
     uint64_t broken_until_ms; /* the breaker; 0: closed */
+    uint64_t login_after_ms;  /* POP3's LOGIN-DELAY: no new connection before; 0: none */
     uint64_t rate_us;         /* when the rate limit's account is settled */
     uint64_t expiry_ms;       /* earliest deadline of what waits in the queue; 0: none */
     uint64_t wake_ms;         /* earliest time at which there is something to do; 0: none */
@@ -104,6 +106,8 @@ struct slot *pool_open_slot(struct pool *p, struct lease *lease, struct probe *p
 unsigned pool_count(const struct pool *p, enum session_state from, enum session_state to);
 /* Closes the idle session that was used least recently. */
 bool pool_close_idle(struct pool *p);
+/* The server's LOGIN-DELAY holds; the pool will look again. */
+bool pool_login_delayed(struct pool *p);
 /* The breaker or back-off holds: why, with retry_after. */
 bool pool_is_blocked(struct pool *p, struct fault *fault);
 /* Is another pool waiting for a connection that this one's quotas would have to give? */

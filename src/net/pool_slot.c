@@ -89,10 +89,27 @@ bool pool_is_blocked(struct pool *p, struct fault *fault)
     return true;
 }
 
+bool pool_login_delayed(struct pool *p)
+{
+    if (p->login_after_ms <= pool_now(p))
+        return false;
+    pool_wake_at(p, p->login_after_ms);
+    return true;
+}
+
+/* RFC 2449 section 6.5 */
+static void note_login_delay(struct pool *p, const struct session *s)
+{
+    const struct engine *e = session_engine(s);
+    uint64_t delay_ms = e->ops->login_delay_ms ? e->ops->login_delay_ms(e) : 0;
+    p->login_after_ms = delay_ms ? pool_now(p) + MIN(delay_ms, (uint64_t) LOGIN_DELAY_MAX_MS) : 0;
+}
+
 bool pool_may_open(struct pool *p)
 {
     const struct endpoint *e = p->endpoint;
-    if (p->state != POOL_OPEN || p->n_slots >= MAX(e->pool_size, 1U) || pool_is_blocked(p, NULL))
+    if (p->state != POOL_OPEN || p->n_slots >= MAX(e->pool_size, 1U) || pool_is_blocked(p, NULL) ||
+        pool_login_delayed(p))
         return false;
     bool room = quota_has_room(e->account_quota, &p->account_wait);
     room = quota_has_room(e->host_quota, &p->host_wait) && room;
@@ -110,6 +127,7 @@ static void slot_ready(struct session *s)
     uint64_t now = pool_now(p);
     const struct endpoint *e = p->endpoint;
 
+    note_login_delay(p, s);
     p->stats.opened++;
     p->auth_failures = 0;
     p->broken_until_ms = 0;

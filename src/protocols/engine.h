@@ -189,6 +189,8 @@ struct engine_ops {
     size_t (*in_flight)(const struct engine *e);
     /* QUIT or LOGOUT behind what is in flight; WANT_CLOSED follows. */
     int (*quit)(struct engine *e);
+    /* What the server demands between two logins (POP3's LOGIN-DELAY); 0: nothing. May be NULL. */
+    uint64_t (*login_delay_ms)(const struct engine *e);
 };
 
 struct engine {

@@ -407,6 +407,11 @@ static int client_quit(struct engine *e)
     return 0;
 }
 
+static uint64_t client_login_delay_ms(const struct engine *e)
+{
+    return UINT64_C(1000) * pop3_of_const(e)->caps.login_delay_s;
+}
+
 static void client_free(struct engine *e)
 {
     struct pop3_client *c = pop3_of(e);
@@ -446,6 +451,7 @@ static const struct engine_ops pop3_ops = {
     .idle = client_idle,
     .in_flight = client_in_flight,
     .quit = client_quit,
+    .login_delay_ms = client_login_delay_ms,
 };
 
 struct engine *pop3_client_new(const struct engine_config *config)
