@@ -67,6 +67,7 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_handle.c \
 	%reldir%/method_smtp.c \
 	%reldir%/method_smtp_send.c \
+	%reldir%/method_smtp_steps.c \
 	%reldir%/smtp_send.c %reldir%/smtp_send.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)
 

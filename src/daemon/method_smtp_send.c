@@ -120,7 +120,7 @@ static void item_finished(struct op *op, size_t index, const struct smtp_sent *s
     advance(op);
 }
 
-static unsigned notify_set(const struct rpc_strings *names)
+unsigned smtp_notify_set(const struct rpc_strings *names)
 {
     static const struct {
         struct slice name;
@@ -207,7 +207,7 @@ static void item_send(struct item *it)
     struct op *op = it->op;
     struct smtp_send_order order = {
         .out = it->out,
-        .notify = notify_set(&it->notify),
+        .notify = smtp_notify_set(&it->notify),
         .ret = it->ret,
         .envid = it->envid,
         .text = op_text_owner(op),

@@ -35,4 +35,7 @@ struct smtp_send_order {
 /* <0 with op->fault set: nothing was begun. */
 int smtp_send_submit(struct op *op, const struct smtp_send_order *order) ATTR_WARN_UNUSED;
 
+/* method_smtp_send.c: the set of SMTP_NOTIFY_… that these names say. */
+unsigned smtp_notify_set(const struct rpc_strings *names);
+
 #endif

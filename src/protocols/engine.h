@@ -128,6 +128,7 @@ struct engine_config {
     bool has_client_cert;      /* EXTERNAL is possible */
     bool lmtp;
     bool trace;                /* give ENGINE_EVENT_TRACE */
+    bool step_by_step;         /* SMTP: READY with the greeting; whatever follows is asked for by commands */
     enum { PIPELINE_OFF, PIPELINE_ENVELOPE, PIPELINE_CHUNKS } pipeline;
     const char *host, *domain; /* server's name (SASL), EHLO name */
     uint16_t port;

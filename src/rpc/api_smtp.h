@@ -42,6 +42,55 @@ struct api_smtp_verify_params {
     struct slice address;
 };
 
+/* --- step by step, in sessions --- */
+
+/* smtp.ehlo, smtp.helo (our name), smtp.vrfy, smtp.expn (address), smtp.help (topic), smtp.docmd (the line), smtp.has_extn (its
+ * name), smtp.send_authentication_data (base64). */
+struct api_smtp_text_params {
+    struct rpc_common common;
+    struct slice text; /* data NULL: left out */
+};
+
+enum api_body_type { API_BODY_7BIT, API_BODY_8BITMIME, API_BODY_BINARYMIME };
+
+struct api_smtp_mail_params {
+    struct rpc_common common;
+    struct slice from; /* "": the null sender */
+    int64_t size;      /* or RPC_ABSENT */
+    int body;          /* enum api_body_type or RPC_ENUM_ABSENT */
+    bool smtputf8;
+    int ret; /* enum api_ret or RPC_ENUM_ABSENT */
+    struct slice envid;
+};
+
+struct api_smtp_rcpt_params {
+    struct rpc_common common;
+    struct slice to;
+    struct rpc_strings notify;
+    struct slice orcpt;
+};
+
+struct api_smtp_data_params {
+    struct rpc_common common;
+    struct rpc_content raw;
+};
+
+struct api_smtp_login_params {
+    struct rpc_common common;
+    struct slice username, password;
+};
+
+struct api_smtp_authenticate_params {
+    struct rpc_common common;
+    struct slice mechanism, secret;
+};
+
+struct api_smtp_connect_params {
+    struct rpc_common common;
+    struct slice host;
+    int64_t port; /* or RPC_ABSENT */
+};
+
 /* smtp.open, imap.open, pop3.open */
 struct api_open_params {
     struct rpc_common common;

@@ -11,6 +11,7 @@ librpc_la_SOURCES = \
 	%reldir%/api_pop3_step.c \
 	%reldir%/api_handle.c \
 	%reldir%/api_smtp.c %reldir%/api_smtp.h \
+	%reldir%/api_smtp_steps.c \
 	$(JSON_READER_SOURCES) \
 	%reldir%/json_writer.c %reldir%/json_writer.h \
 	%reldir%/rpc_answer.c \

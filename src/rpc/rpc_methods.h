@@ -30,6 +30,27 @@
     X(SMTP_OPEN, smtp_open)                                                                                            \
     X(SMTP_QUIT, smtp_quit)                                                                                            \
     X(SMTP_GET_HANDLE, smtp_get_handle)                                                                                \
+    X(SMTP_EHLO, smtp_ehlo)                                                                                            \
+    X(SMTP_HELO, smtp_helo)                                                                                            \
+    X(SMTP_MAIL, smtp_mail)                                                                                            \
+    X(SMTP_RCPT, smtp_rcpt)                                                                                            \
+    X(SMTP_START_DATA, smtp_start_data)                                                                                \
+    X(SMTP_DATA, smtp_data)                                                                                            \
+    X(SMTP_RSET, smtp_rset)                                                                                            \
+    X(SMTP_NOOP, smtp_noop)                                                                                            \
+    X(SMTP_VRFY, smtp_vrfy)                                                                                            \
+    X(SMTP_EXPN, smtp_expn)                                                                                            \
+    X(SMTP_HELP, smtp_help)                                                                                            \
+    X(SMTP_DOCMD, smtp_docmd)                                                                                          \
+    X(SMTP_STARTTLS, smtp_starttls)                                                                                    \
+    X(SMTP_LOGIN, smtp_login)                                                                                          \
+    X(SMTP_AUTHENTICATE, smtp_authenticate)                                                                            \
+    X(SMTP_SEND_AUTHENTICATION_DATA, smtp_send_authentication_data)                                                    \
+    X(SMTP_CONNECT, smtp_connect)                                                                                      \
+    X(SMTP_HAS_EXTN, smtp_has_extn)                                                                                    \
+    X(SMTP_STATE, smtp_state)                                                                                          \
+    X(SMTP_MAX_MESSAGE_SIZE, smtp_max_message_size)                                                                    \
+    X(SMTP_AUTH_MECHANISMS, smtp_auth_mechanisms)                                                                      \
     X(IMAP_OPEN, imap_open)                                                                                            \
     X(IMAP_LOGOUT, imap_logout)                                                                                        \
     X(IMAP_GET_HANDLE, imap_get_handle)                                                                                \

@@ -338,6 +338,8 @@ static void set_config(struct transcript_run *run, struct slice rest)
             c->has_token = is_yes(value);
         else if (slice_eq(name, SLICE("client_cert")))
             c->has_client_cert = is_yes(value);
+        else if (slice_eq(name, SLICE("step_by_step")))
+            c->step_by_step = is_yes(value);
         else if (slice_eq(name, SLICE("lmtp")))
             c->lmtp = is_yes(value);
         else if (slice_eq(name, SLICE("trace")))

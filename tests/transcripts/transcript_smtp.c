@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SMTP in transcripts. Actions: `submit [name=T] from=… to=A,B [size=] [body=8bit] [utf8=yes] [notify=never|failure,…]
- * [orcpt=] [ret=full|hdrs] [envid=]`, `command [name=C] NOOP|RSET|VRFY|EXPN|HELP|RAW [ARGUMENT]`, `end NAME begin|written` (its state).
+ * [orcpt=] [ret=full|hdrs] [envid=]`, `command [name=C] NOOP|RSET|…|MAIL|RCPT|DATA|BODY|STARTTLS|AUTH|AUTH_LINE|LOGIN [ARGUMENT]`
+ * (AUTH MECHANISM RESPONSE, LOGIN USER PASSWORD), `end NAME begin|written` (its state), `in STATE` (of the dialogue).
  * Events: `NAME mail 250 2.1.0`, `NAME rcpt ADDRESS 550 5.1.1`, `NAME data 354`, `NAME final 250`, `done NAME`. */
 #include "smtp_client.h"
 #include "transcript.h"
 
 #include <stdlib.h>
 
-#define REQUESTS 16
+#define REQUESTS 32
 #define RECIPIENTS 64
 
 struct request {
     struct smtp_transaction t;
     struct smtp_command c;
+    struct smtp_login login;
+    char username[64];
     bool is_command, used;
     struct slice name;
     struct smtp_recipient recipients[RECIPIENTS];
@@ -152,9 +155,39 @@ static void submit(struct transcript_run *run, struct slice rest)
     transcript_submitted(run, smtp_client_submit(run->engine, &r->t.request, &fault), &fault);
 }
 
+/* What belongs to the command beside its argument. */
+static void complete_command(struct transcript_run *run, struct request *r)
+{
+    struct smtp_command *c = &r->c;
+    size_t space = slice_find(c->argument, ' ');
+
+    if (c->verb == SMTP_VERB_MAIL) {
+        r->t.from = c->argument;
+    } else if (c->verb == SMTP_VERB_RCPT) {
+        r->t.n_recipients = 1;
+        r->recipients[0].address = c->argument;
+    } else if (c->verb == SMTP_VERB_AUTH) {
+        if (space < c->argument.len)
+            c->response = slice_from(c->argument, space + 1);
+        c->argument = slice_to(c->argument, space);
+    } else if (c->verb == SMTP_VERB_AUTH_LINE) {
+        c->response = c->argument;
+    } else if (c->verb == SMTP_VERB_LOGIN && space < sizeof(r->username)) {
+        struct slice password = slice_from(c->argument, space + 1);
+        memcpy(r->username, c->argument.data, space);
+        r->login.config = run->config;
+        r->login.config.username = r->username;
+        r->login.config.wants_login = true;
+        r->login.secret = secret_new(password.data, password.len);
+    }
+    c->envelope = &r->t;
+    c->login = &r->login;
+}
+
 static void command(struct transcript_run *run, struct slice rest)
 {
-    static const char *const verbs[] = {"NOOP", "RSET", "VRFY", "EXPN", "HELP", "RAW"};
+    static const char *const verbs[] = {"NOOP", "RSET", "VRFY", "EXPN", "HELP", "RAW", "EHLO", "HELO",
+                                        "MAIL", "RCPT", "DATA", "BODY", "STARTTLS", "AUTH", "AUTH_LINE", "LOGIN"};
     struct request *r = new_request(run, true);
     struct slice called = SLICE("C"), verb, value;
     struct fault fault = {0};
@@ -166,6 +199,7 @@ static void command(struct transcript_run *run, struct slice rest)
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (slice_eq(verb, slice_of_str(verbs[i])))
             smtp_command_init(&r->c, (enum smtp_verb) i, slice_trim(rest));
+    complete_command(run, r);
     r->name = called;
     transcript_submitted(run, smtp_client_submit(run->engine, &r->c.request, &fault), &fault);
 }
@@ -180,12 +214,21 @@ static void check_state(struct transcript_run *run, struct slice rest)
         transcript_die(run, "its state is %s", e ? names[e->state] : "unknown");
 }
 
+static void check_dialogue(struct transcript_run *run, struct slice rest)
+{
+    const char *now = smtp_dialogue_name(smtp_client_dialogue(run->engine));
+    if (!slice_eq(rest, slice_of_str(now)))
+        transcript_die(run, "the dialogue is in %s", now);
+}
+
 static bool action(struct transcript_run *run, struct slice verb, struct slice rest)
 {
     if (slice_eq(verb, SLICE("submit")))
         submit(run, rest);
     else if (slice_eq(verb, SLICE("command")))
         command(run, rest);
+    else if (slice_eq(verb, SLICE("in")))
+        check_dialogue(run, rest);
     else if (slice_eq(verb, SLICE("state")))
         check_state(run, rest);
     else
@@ -195,7 +238,9 @@ static bool action(struct transcript_run *run, struct slice verb, struct slice r
 
 static void done(struct transcript_run *run)
 {
-    (void) run;
+    struct state *st = run->state;
+    for (size_t i = 0; i < REQUESTS; i++)
+        st->requests[i].login.secret = secret_unref(st->requests[i].login.secret);
 }
 
 const struct transcript_protocol transcript_smtp = {

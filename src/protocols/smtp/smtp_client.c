@@ -356,7 +356,7 @@ static int client_withdraw(struct engine *e, struct engine_request *request)
 static struct engine_request *client_body_request(const struct engine *e)
 {
     const struct smtp_client *c = smtp_of_const(e);
-    return c->body_of ? &c->body_of->request.base : NULL;
+    return c->body_of ? &c->body_of->base : NULL;
 }
 
 static ssize_t client_body(struct engine *e, const char *bytes, size_t len, bool last)
@@ -398,6 +398,11 @@ static int client_quit(struct engine *e)
 
     switch (c->state) {
     case SMTP_READY:
+        if (c->dialogue == SMTP_DIALOGUE_SEND_DATA || c->dialogue == SMTP_DIALOGUE_AUTHENTICATING) {
+            /* What we say now would be taken for a message, or for an answer: only the end of the connection is clear. */
+            smtp_set_state(c, SMTP_CLOSED);
+            return 0;
+        }
         smtp_set_state(c, SMTP_QUITTING);
         return smtp_pump(c);
     case SMTP_GREETING:
@@ -483,6 +488,11 @@ struct engine *smtp_client_new(const struct engine_config *config)
 const struct smtp_capabilities *smtp_client_capabilities(const struct engine *e)
 {
     return &smtp_of_const(e)->caps;
+}
+
+bool smtp_client_needs_rset(const struct engine *e)
+{
+    return smtp_of_const(e)->needs_rset;
 }
 
 const char *smtp_client_greeting(const struct engine *e)

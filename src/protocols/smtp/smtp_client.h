@@ -112,15 +112,63 @@ void smtp_transaction_init(struct smtp_transaction *t);
 /* As new, for another connection: results and the engine's part are forgotten. */
 void smtp_transaction_reset(struct smtp_transaction *t);
 
-/* A single command with one reply. */
-enum smtp_verb { SMTP_VERB_NOOP, SMTP_VERB_RSET, SMTP_VERB_VRFY, SMTP_VERB_EXPN, SMTP_VERB_HELP, SMTP_VERB_RAW };
+/* A single command with one reply (BODY in LMTP: one for each accepted recipient). */
+enum smtp_verb {
+    SMTP_VERB_NOOP,
+    SMTP_VERB_RSET,
+    SMTP_VERB_VRFY,
+    SMTP_VERB_EXPN,
+    SMTP_VERB_HELP,
+    SMTP_VERB_RAW,
+    SMTP_VERB_EHLO,      /* EHLO, in LMTP LHLO */
+    SMTP_VERB_HELO,
+    SMTP_VERB_MAIL,
+    SMTP_VERB_RCPT,
+    SMTP_VERB_DATA,
+    SMTP_VERB_BODY,      /* the message, through engine_ops.body(), and the dot */
+    SMTP_VERB_STARTTLS,  /* with the handshake and the EHLO behind it */
+    SMTP_VERB_AUTH,      /* one step of a dialogue that the caller leads */
+    SMTP_VERB_AUTH_LINE, /* his answer to a 334 */
+    SMTP_VERB_LOGIN,     /* a whole login */
+    SMTP_VERB_COUNT
+};
+
+/* Whom to log in as; `config` is a copy of the engine's with user name and methods as they are to be. */
+struct smtp_login {
+    struct engine_config config;
+    struct secret *secret;
+};
+
 struct smtp_command {
     struct smtp_request request;
     enum smtp_verb verb;
-    struct slice argument; /* RAW: the whole line */
-    bool written;          /* the engine's */
+    struct slice argument;                   /* RAW: the whole line; EHLO and HELO: our name, or empty; AUTH: the mechanism */
+    struct slice response;                   /* AUTH, AUTH_LINE: in base64; AUTH with data NULL: none */
+    const struct smtp_transaction *envelope; /* MAIL: all but the recipients; RCPT: the first of these */
+    const struct smtp_login *login;          /* LOGIN */
+    bool written, taken;                     /* the engine's */
 };
 void smtp_command_init(struct smtp_command *c, enum smtp_verb verb, struct slice argument);
+
+/* Where the dialogue stands. READY after the login, and between transactions; AUTHENTICATED right behind AUTH. A command that
+ * does not belong there is FAULT_INVALID_PARAMS, and names the state. */
+enum smtp_dialogue {
+    SMTP_DIALOGUE_GREETING_EXPECTED,
+    SMTP_DIALOGUE_GREETING_RECEIVED,
+    SMTP_DIALOGUE_AUTHENTICATING,
+    SMTP_DIALOGUE_AUTHENTICATED,
+    SMTP_DIALOGUE_READY,
+    SMTP_DIALOGUE_MAILTX,
+    SMTP_DIALOGUE_RECIPIENT_SENT,
+    SMTP_DIALOGUE_SEND_DATA,
+    SMTP_DIALOGUE_DATA_SENT,
+    SMTP_DIALOGUE_FINISHED,
+    SMTP_DIALOGUE_COUNT
+};
+const char *smtp_dialogue_name(enum smtp_dialogue dialogue);
+enum smtp_dialogue smtp_client_dialogue(const struct engine *e);
+/* The server holds an envelope that came to nothing: RSET must come before MAIL. Transactions see to it themselves. */
+bool smtp_client_needs_rset(const struct engine *e);
 
 /* engine_ops.submit with the checks that need no server round trip: FAULT_INVALID_PARAMS (an address or parameter that cannot be
  * written), FAULT_BAD_MESSAGE (larger than SIZE allows, 8-bit without 8BITMIME), FAULT_MISSING_EXTENSION (DSN, SMTPUTF8). READY only. */

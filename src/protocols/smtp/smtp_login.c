@@ -36,7 +36,14 @@ static bool tls_is_required(const struct smtp_client *c)
 
 static int become_ready(struct smtp_client *c)
 {
+    struct smtp_command *tls = smtp_open_command(c, SMTP_VERB_STARTTLS);
+
     smtp_set_state(c, SMTP_READY);
+    c->dialogue = SMTP_DIALOGUE_READY;
+    if (tls) {
+        smtp_complete_command(c, tls, NULL);
+        return 0;
+    }
     smtp_push_event(c, ENGINE_EVENT_READY, NULL);
     return 0;
 }
@@ -52,12 +59,12 @@ static int fail_fault(struct smtp_client *c, int err, const struct fault *fault)
 
 /* --- AUTH --- */
 
-static int begin_auth(struct smtp_client *c, struct secret *secret)
+static int begin_auth(struct smtp_client *c, const struct engine_config *config, struct secret *secret)
 {
     struct fault fault = {0};
     struct slice initial;
 
-    int r = sasl_new(c->method, PROTOCOL_SMTP, c->config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
+    int r = sasl_new(c->method, PROTOCOL_SMTP, config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
     if (r < 0)
         return fail_fault(c, r, &fault);
     const char *name = sasl_method_name(c->method);
@@ -101,6 +108,17 @@ static int auth_step(struct smtp_client *c, int r, const struct fault *fault)
 
 static int auth_refused(struct smtp_client *c, const struct smtp_reply *reply)
 {
+    struct smtp_command *login = smtp_open_command(c, SMTP_VERB_LOGIN);
+
+    if (login && reply->code != 421) {
+        /* The session goes on; another login may do better. */
+        sasl_free(c->sasl);
+        c->sasl = NULL;
+        smtp_set_state(c, SMTP_READY);
+        smtp_push_command_reply(c, login, reply);
+        smtp_complete_command(c, login, reply);
+        return 0;
+    }
     if (smtp_reply_class(reply) == SMTP_CLASS_TRANSIENT)
         return smtp_fail_reply(c, -EPERM, FAULT_REJECTED, "auth", reply);
     return smtp_fail_reply(c, -EPERM, FAULT_AUTH, "auth", reply);
@@ -121,7 +139,15 @@ static int auth_reply(struct smtp_client *c, const struct smtp_reply *reply)
         c->sasl = NULL;
         if (r < 0)
             return fail_fault(c, r, &fault);
-        c->logged_in = true;
+        c->logged_in = c->has_auth = true;
+        struct smtp_command *login = smtp_open_command(c, SMTP_VERB_LOGIN);
+        if (login) {
+            smtp_set_state(c, SMTP_READY);
+            c->dialogue = SMTP_DIALOGUE_AUTHENTICATED;
+            smtp_push_command_reply(c, login, reply);
+            smtp_complete_command(c, login, NULL);
+            return 0;
+        }
         /* What a server offers can depend on who asks. */
         smtp_capabilities_reset(&c->caps);
         return send_ehlo(c);
@@ -143,7 +169,7 @@ static int choose_login(struct smtp_client *c)
 {
     struct fault fault = {0};
 
-    if (c->logged_in || !wants_auth(c)) {
+    if (c->logged_in || !wants_auth(c) || smtp_open_command(c, SMTP_VERB_STARTTLS)) {
         c->logged_in = true;
         return become_ready(c);
     }
@@ -151,9 +177,22 @@ static int choose_login(struct smtp_client *c)
     if (r < 0)
         return fail_fault(c, r, &fault);
     if (!sasl_method_needs_secret(c->method))
-        return begin_auth(c, NULL);
+        return begin_auth(c, c->config, NULL);
     smtp_set_state(c, SMTP_CREDENTIAL);
     return 0;
+}
+
+int smtp_login_check(const struct smtp_client *c, const struct smtp_login *login, struct fault *fault)
+{
+    enum sasl_method method;
+    return sasl_choose(&login->config, PROTOCOL_SMTP, c->has_tls ? &c->tls : NULL, c->caps.auth, &method, fault);
+}
+
+int smtp_login_begin(struct smtp_client *c, const struct smtp_login *login)
+{
+    struct fault fault = {0};
+    int r = sasl_choose(&login->config, PROTOCOL_SMTP, c->has_tls ? &c->tls : NULL, c->caps.auth, &c->method, &fault);
+    return r < 0 ? fail_fault(c, r, &fault) : begin_auth(c, &login->config, login->secret);
 }
 
 static int after_capabilities(struct smtp_client *c)
@@ -208,6 +247,13 @@ static int greeting_reply(struct smtp_client *c, const struct smtp_reply *reply)
         return smtp_fail_reply(c, -EPERM, FAULT_REJECTED, NULL, reply);
     if (smtp_reply_class(reply) != SMTP_CLASS_POSITIVE)
         return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server's greeting is none");
+    if (c->config->step_by_step) {
+        smtp_set_state(c, SMTP_READY);
+        c->dialogue = SMTP_DIALOGUE_GREETING_RECEIVED;
+        c->logged_in = true;
+        smtp_push_event(c, ENGINE_EVENT_READY, NULL);
+        return 0;
+    }
     return send_ehlo(c);
 }
 
@@ -223,6 +269,11 @@ static int starttls_reply(struct smtp_client *c, const struct smtp_reply *reply)
             fault.retry = RETRY_LATER;
         return fail_fault(c, -EPERM, &fault);
     }
+    return smtp_login_agreed(c);
+}
+
+int smtp_login_agreed(struct smtp_client *c)
+{
     if (reader_pending(&c->reader))
         return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, "tls", "bytes in clear came behind the answer to STARTTLS");
     smtp_set_state(c, SMTP_HANDSHAKE);
@@ -281,7 +332,7 @@ int smtp_login_credential(struct smtp_client *c, struct secret *secret)
         return -EINVAL;
     if (!secret)
         return smtp_fail(c, -EPERM, FAULT_AUTH, "auth", "there is no password or token");
-    return begin_auth(c, secret);
+    return begin_auth(c, c->config, secret);
 }
 
 int smtp_login_derived(struct smtp_client *c, const void *key, size_t len)

@@ -45,12 +45,15 @@ struct smtp_client {
     struct engine_tls tls;
     bool has_tls;
     bool logged_in; /* AUTH is done, or not wanted */
+    bool has_auth;   /* … by AUTH */
     bool needs_rset; /* the server holds an envelope that came to nothing */
+    enum smtp_dialogue dialogue; /* in READY */
+    size_t step_accepted; /* recipients of the envelope that is made step by step */
     enum sasl_method method;
     struct sasl *sasl;
 
     size_t n_queued;
-    struct smtp_transaction *body_of; /* whose body is being written */
+    struct smtp_request *body_of; /* whose body is being written */
     struct smtp_body filter;
 
     struct smtp_event events[SMTP_EVENTS];
@@ -92,9 +95,39 @@ int smtp_login_reply(struct smtp_client *c, const struct smtp_reply *r);
 int smtp_login_tls_started(struct smtp_client *c, const struct engine_tls *tls);
 int smtp_login_credential(struct smtp_client *c, struct secret *secret);
 int smtp_login_derived(struct smtp_client *c, const void *key, size_t len);
+/* For the commands that go the same ways later. */
+int smtp_login_check(const struct smtp_client *c, const struct smtp_login *login, struct fault *fault);
+int smtp_login_begin(struct smtp_client *c, const struct smtp_login *login);
+/* The server has agreed to TLS. */
+int smtp_login_agreed(struct smtp_client *c);
+
+/* --- smtp_command.c --- */
+enum smtp_dialogue smtp_dialogue(const struct smtp_client *c);
+int smtp_check_rest(const struct smtp_client *c, struct fault *fault);
+int smtp_check_dialogue(const struct smtp_client *c, unsigned states, const char *what, struct fault *fault);
+int smtp_check_command(const struct smtp_client *c, const struct smtp_command *cmd, struct fault *fault);
+int smtp_write_command(struct smtp_client *c, struct smtp_command *cmd);
+int smtp_command_reply(struct smtp_client *c, struct smtp_command *cmd, const struct smtp_reply *reply);
+void smtp_push_command_reply(struct smtp_client *c, struct smtp_command *cmd, const struct smtp_reply *reply);
+/* DONE; `refusal` NULL: well. */
+void smtp_complete_command(struct smtp_client *c, struct smtp_command *cmd, const struct smtp_reply *refusal);
+const char *smtp_verb_stage(enum smtp_verb verb);
+struct smtp_command *smtp_command_of(struct smtp_request *r);
+/* The command of this kind that was written and is not answered; NULL: none. */
+struct smtp_command *smtp_open_command(const struct smtp_client *c, enum smtp_verb verb);
 
 /* --- smtp_transaction.c: all from READY on --- */
 int smtp_check_request(struct smtp_client *c, struct smtp_request *r, struct fault *fault);
+/* One part of an envelope: the sender with all parameters, or the first recipient. */
+int smtp_check_envelope(const struct smtp_client *c, const struct smtp_transaction *t, bool sender, struct fault *fault);
+int smtp_write_mail(struct smtp_client *c, const struct smtp_transaction *t);
+int smtp_write_rcpt(struct smtp_client *c, const struct smtp_transaction *t, const struct smtp_recipient *rcpt);
+void smtp_mark_begin(struct smtp_client *c, struct engine_request *r);
+void smtp_mark_end(struct smtp_client *c, struct engine_request *r);
+/* Takes it off the list. */
+void smtp_forget(struct smtp_client *c, struct engine_request *r);
+/* A reply to nothing. */
+int smtp_surplus(struct smtp_client *c);
 /* Puts out whatever may be said now. */
 int smtp_pump(struct smtp_client *c);
 int smtp_request_reply(struct smtp_client *c, const struct smtp_reply *r);

@@ -15,11 +15,6 @@ static struct smtp_transaction *transaction_of(struct smtp_request *r)
     return container_of(r, struct smtp_transaction, request);
 }
 
-static struct smtp_command *command_of(struct smtp_request *r)
-{
-    return container_of(r, struct smtp_command, request);
-}
-
 static struct smtp_request *head(const struct smtp_client *c)
 {
     return list_is_empty(&c->engine.requests) ? NULL : request_of(c->engine.requests.next);
@@ -47,12 +42,6 @@ void smtp_transaction_reset(struct smtp_transaction *t)
         t->recipients[i].verdict = SMTP_UNDECIDED;
         t->recipients[i].code = 0;
     }
-}
-
-void smtp_command_init(struct smtp_command *c, enum smtp_verb verb, struct slice argument)
-{
-    *c = (struct smtp_command){.request = {.kind = SMTP_COMMAND}, .verb = verb, .argument = argument};
-    list_init(&c->request.base.link);
 }
 
 /* --- checks before anything is written --- */
@@ -131,36 +120,44 @@ static int check_extensions(const struct smtp_client *c, const struct smtp_trans
     return 0;
 }
 
-static int check_transaction(struct smtp_client *c, const struct smtp_transaction *t, struct fault *fault)
+static int check_sender(const struct smtp_client *c, const struct smtp_transaction *t, struct fault *fault)
 {
-    if (t->n_recipients == 0)
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "there is no recipient");
     int r = check_address(t->from, t->smtputf8, true, "the sender", fault);
-    for (size_t i = 0; r == 0 && i < t->n_recipients; i++) {
-        const struct smtp_recipient *rcpt = &t->recipients[i];
-        r = check_address(rcpt->address, t->smtputf8, false, "the recipient", fault);
-        if (r == 0 && rcpt->orcpt.len && !orcpt_is_valid(rcpt->orcpt))
-            r = fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "orcpt must be \"type;address\"");
-        if (r == 0)
-            r = check_xtext(rcpt->orcpt, "orcpt", fault);
-        if (r == 0 && (rcpt->notify & SMTP_NOTIFY_NEVER) && rcpt->notify != SMTP_NOTIFY_NEVER)
-            r = fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "notify \"never\" stands alone");
-    }
+
     if (r == 0)
         r = check_xtext(t->envid, "envid", fault);
     return r < 0 ? r : check_extensions(c, t, fault);
 }
 
-static int check_command(const struct smtp_command *cmd, struct fault *fault)
+static int check_recipient(const struct smtp_transaction *t, const struct smtp_recipient *rcpt, struct fault *fault)
 {
-    struct slice a = cmd->argument;
+    int r = check_address(rcpt->address, t->smtputf8, false, "the recipient", fault);
 
-    if (a.len > SMTP_COMMAND_LINE_MAX - 16 || slice_find(a, '\r') < a.len || slice_find(a, '\n') < a.len ||
-        slice_find(a, '\0') < a.len)
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "a command is one line without CR, LF and NUL");
-    if ((cmd->verb == SMTP_VERB_VRFY || cmd->verb == SMTP_VERB_EXPN || cmd->verb == SMTP_VERB_RAW) && a.len == 0)
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "the command lacks its argument");
-    return 0;
+    if (r == 0 && rcpt->orcpt.len && !orcpt_is_valid(rcpt->orcpt))
+        r = fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "orcpt must be \"type;address\"");
+    if (r == 0)
+        r = check_xtext(rcpt->orcpt, "orcpt", fault);
+    if (r == 0 && (rcpt->notify & SMTP_NOTIFY_NEVER) && rcpt->notify != SMTP_NOTIFY_NEVER)
+        r = fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "notify \"never\" stands alone");
+    return r;
+}
+
+int smtp_check_envelope(const struct smtp_client *c, const struct smtp_transaction *t, bool sender, struct fault *fault)
+{
+    if (sender)
+        return check_sender(c, t, fault);
+    int r = check_recipient(t, &t->recipients[0], fault);
+    return r < 0 ? r : check_extensions(c, t, fault);
+}
+
+static int check_transaction(struct smtp_client *c, const struct smtp_transaction *t, struct fault *fault)
+{
+    if (t->n_recipients == 0)
+        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "there is no recipient");
+    int r = smtp_check_rest(c, fault);
+    for (size_t i = 0; r == 0 && i < t->n_recipients; i++)
+        r = check_recipient(t, &t->recipients[i], fault);
+    return r < 0 ? r : check_sender(c, t, fault);
 }
 
 int smtp_check_request(struct smtp_client *c, struct smtp_request *r, struct fault *fault)
@@ -169,7 +166,7 @@ int smtp_check_request(struct smtp_client *c, struct smtp_request *r, struct fau
     case SMTP_TRANSACTION:
         return check_transaction(c, transaction_of(r), fault);
     case SMTP_COMMAND:
-        return check_command(command_of(r), fault);
+        return smtp_check_command(c, smtp_command_of(r), fault);
     }
     return -EINVAL;
 }
@@ -189,7 +186,7 @@ static const char *body_type_name(enum smtp_body_type b)
     return NULL;
 }
 
-static int write_mail(struct smtp_client *c, const struct smtp_transaction *t)
+int smtp_write_mail(struct smtp_client *c, const struct smtp_transaction *t)
 {
     struct writer *w = &c->writer;
 
@@ -235,7 +232,7 @@ static void write_notify(struct writer *w, unsigned notify)
         }
 }
 
-static int write_rcpt(struct smtp_client *c, const struct smtp_transaction *t, const struct smtp_recipient *rcpt)
+int smtp_write_rcpt(struct smtp_client *c, const struct smtp_transaction *t, const struct smtp_recipient *rcpt)
 {
     struct writer *w = &c->writer;
 
@@ -281,7 +278,7 @@ static bool is_hopeless(const struct smtp_transaction *t)
     return t->read_step >= SMTP_STEP_DATA ? t->n_accepted == 0 : !t->mail_accepted && t->read_step > SMTP_STEP_MAIL;
 }
 
-static void forget(struct smtp_client *c, struct engine_request *r)
+void smtp_forget(struct smtp_client *c, struct engine_request *r)
 {
     list_remove(&r->link);
     c->n_queued--;
@@ -293,11 +290,12 @@ static void complete(struct smtp_client *c, struct smtp_transaction *t)
 {
     struct engine_request *r = &t->request.base;
 
+    c->dialogue = SMTP_DIALOGUE_READY;
     if (t->mail_accepted && !t->data_accepted)
         c->needs_rset = true;
-    if (c->body_of == t)
+    if (c->body_of == &t->request)
         c->body_of = NULL;
-    forget(c, r);
+    smtp_forget(c, r);
     struct smtp_event *ev = smtp_push_event(c, ENGINE_EVENT_DONE, r);
     if (fault_is_set(&t->refusal)) {
         c->done_fault = t->refusal;
@@ -305,7 +303,7 @@ static void complete(struct smtp_client *c, struct smtp_transaction *t)
     }
 }
 
-static void mark_begin(struct smtp_client *c, struct engine_request *r)
+void smtp_mark_begin(struct smtp_client *c, struct engine_request *r)
 {
     if (r->state == REQUEST_QUEUED) {
         r->begin_offset = writer_position(&c->writer);
@@ -313,7 +311,7 @@ static void mark_begin(struct smtp_client *c, struct engine_request *r)
     }
 }
 
-static void mark_end(struct smtp_client *c, struct engine_request *r)
+void smtp_mark_end(struct smtp_client *c, struct engine_request *r)
 {
     r->end_offset = writer_position(&c->writer);
     r->state = REQUEST_WRITTEN;
@@ -326,7 +324,7 @@ static bool may_speak(const struct smtp_client *c, bool due)
     return due || (reader_pending(&c->reader) == 0 && !smtp_reply_is_open(&c->parser));
 }
 
-static int surplus(struct smtp_client *c)
+int smtp_surplus(struct smtp_client *c)
 {
     return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server sends a reply to no command");
 }
@@ -336,7 +334,7 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
 {
     int r = 0;
 
-    mark_begin(c, &t->request.base);
+    smtp_mark_begin(c, &t->request.base);
     switch (t->write_step) {
     case SMTP_STEP_RSET:
         t->write_step = SMTP_STEP_MAIL;
@@ -348,9 +346,9 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
         return write_word(c, "RSET");
     case SMTP_STEP_MAIL:
         t->write_step = SMTP_STEP_RCPT;
-        return write_mail(c, t);
+        return smtp_write_mail(c, t);
     case SMTP_STEP_RCPT:
-        r = write_rcpt(c, t, &t->recipients[t->write_rcpt]);
+        r = smtp_write_rcpt(c, t, &t->recipients[t->write_rcpt]);
         if (++t->write_rcpt == t->n_recipients)
             t->write_step = SMTP_STEP_DATA;
         return r;
@@ -376,7 +374,7 @@ static int pump_transaction(struct smtp_client *c, struct smtp_transaction *t)
             return 1;
         }
         if (!may_speak(c, reply_is_due(t) || head(c) != &t->request))
-            return surplus(c);
+            return smtp_surplus(c);
         if (writer_room(&c->writer) < SMTP_COMMAND_LINE_MAX)
             return 0;
         int r = write_step(c, t);
@@ -386,37 +384,13 @@ static int pump_transaction(struct smtp_client *c, struct smtp_transaction *t)
     return t->write_step == SMTP_STEP_END;
 }
 
-static const struct {
-    const char *word, *stage;
-} verbs[] = {
-    [SMTP_VERB_NOOP] = {"NOOP", "noop"}, [SMTP_VERB_RSET] = {"RSET", "rset"}, [SMTP_VERB_VRFY] = {"VRFY", "vrfy"},
-    [SMTP_VERB_EXPN] = {"EXPN", "expn"}, [SMTP_VERB_HELP] = {"HELP", "help"}, [SMTP_VERB_RAW] = {NULL, "docmd"},
-};
-
-static int write_command(struct smtp_client *c, struct smtp_command *cmd)
-{
-    struct writer *w = &c->writer;
-
-    mark_begin(c, &cmd->request.base);
-    writer_begin(w);
-    w->utf8 = true;
-    if (verbs[cmd->verb].word)
-        writer_raw_str(w, verbs[cmd->verb].word);
-    if (verbs[cmd->verb].word && cmd->argument.len)
-        writer_char(w, ' ');
-    writer_raw(w, cmd->argument);
-    cmd->written = true;
-    int r = smtp_end_command(c);
-    mark_end(c, &cmd->request.base);
-    return r;
-}
-
 /* Single commands end a group (RFC 2920 section 3.1): they wait for what is before them, and all waits for them. */
 static int pump_command(struct smtp_client *c, struct smtp_command *cmd)
 {
-    if (cmd->written || head(c) != &cmd->request || writer_room(&c->writer) < SMTP_COMMAND_LINE_MAX)
+    if (cmd->written || c->body_of == &cmd->request || head(c) != &cmd->request ||
+        writer_room(&c->writer) < SMTP_COMMAND_LINE_MAX)
         return 0;
-    return may_speak(c, false) ? write_command(c, cmd) : surplus(c);
+    return may_speak(c, false) ? smtp_write_command(c, cmd) : smtp_surplus(c);
 }
 
 int smtp_pump(struct smtp_client *c)
@@ -429,7 +403,7 @@ int smtp_pump(struct smtp_client *c)
     {
         struct smtp_request *request = container_of(r, struct smtp_request, base);
         bool first = head(c) == request;
-        int done = request->kind == SMTP_COMMAND ? pump_command(c, command_of(request))
+        int done = request->kind == SMTP_COMMAND ? pump_command(c, smtp_command_of(request))
                                                  : pump_transaction(c, transaction_of(request));
         if (done <= 0)
             return done;
@@ -451,11 +425,11 @@ int smtp_pump(struct smtp_client *c)
 
 ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, bool last)
 {
-    struct smtp_transaction *t = c->body_of;
+    struct smtp_request *of = c->body_of;
     struct buffer *out = &c->writer.out;
     char *to;
 
-    if (!t || buffer_room(out) < 2 + SMTP_BODY_END_MAX)
+    if (!of || buffer_room(out) < 2 + SMTP_BODY_END_MAX)
         return 0;
     size_t n = MIN(MIN(len, (size_t) PIECE), (buffer_room(out) - SMTP_BODY_END_MAX) / 2);
     if (buffer_reserve(out, smtp_body_max(n) + SMTP_BODY_END_MAX, &to) < 0)
@@ -465,8 +439,13 @@ ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, boo
         return (ssize_t) n;
     /* There is room for it: the dot leaves with the last bytes. */
     buffer_commit(out, smtp_body_end(&c->filter, out->data + out->end));
-    t->write_step = SMTP_STEP_END;
-    mark_end(c, &t->request.base);
+    if (of->kind == SMTP_TRANSACTION) {
+        transaction_of(of)->write_step = SMTP_STEP_END;
+    } else {
+        smtp_command_of(of)->written = true;
+        c->dialogue = SMTP_DIALOGUE_DATA_SENT;
+    }
+    smtp_mark_end(c, &of->base);
     c->body_of = NULL;
     int r = smtp_pump(c);
     return r < 0 ? r : (ssize_t) n;
@@ -536,7 +515,7 @@ static int data_reply(struct smtp_client *c, struct smtp_transaction *t, const s
     t->read_step = SMTP_STEP_FINAL;
     t->read_rcpt = 0;
     if (t->n_accepted) {
-        c->body_of = t;
+        c->body_of = &t->request;
         smtp_body_init(&c->filter);
         return 0;
     }
@@ -594,7 +573,7 @@ static int transaction_reply(struct smtp_client *c, struct smtp_transaction *t, 
     bool early_verdict = t->read_step == SMTP_STEP_FINAL && t->write_step == SMTP_STEP_BODY;
 
     if (!reply_is_due(t) && !early_verdict)
-        return surplus(c);
+        return smtp_surplus(c);
     if (smtp_reply_class(reply) == SMTP_CLASS_INTERMEDIATE && t->read_step != SMTP_STEP_DATA)
         return impossible(c, smtp_request_stage(c));
     switch (t->read_step) {
@@ -625,38 +604,13 @@ static int transaction_reply(struct smtp_client *c, struct smtp_transaction *t, 
     return impossible(c, NULL);
 }
 
-static int command_reply(struct smtp_client *c, struct smtp_command *cmd, const struct smtp_reply *reply)
-{
-    struct fault_reply text;
-
-    if (!cmd->written)
-        return surplus(c);
-    struct smtp_event *ev = smtp_push_event(c, ENGINE_EVENT_REPLY, &cmd->request.base);
-    ev->context = SMTP_CONTEXT_COMMAND;
-    ev->reply = *reply;
-    if (cmd->verb == SMTP_VERB_RSET && !smtp_reply_is_refusal(reply))
-        c->needs_rset = false;
-    forget(c, &cmd->request.base);
-    ev = smtp_push_event(c, ENGINE_EVENT_DONE, &cmd->request.base);
-    if (smtp_reply_is_refusal(reply)) {
-        fault_clear(&c->done_fault);
-        smtp_reply_to_fault(reply, &text);
-        fault_set_reply(&c->done_fault, 0, FAULT_REJECTED, verbs[cmd->verb].stage, &text);
-        c->done_fault.protocol = protocol_name(PROTOCOL_SMTP);
-        if (smtp_reply_class(reply) == SMTP_CLASS_TRANSIENT)
-            c->done_fault.retry = RETRY_LATER;
-        ev->base.fault = &c->done_fault;
-    }
-    return 0;
-}
-
 int smtp_request_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct smtp_request *r = head(c);
 
     if (!r)
-        return surplus(c);
-    return r->kind == SMTP_COMMAND ? command_reply(c, command_of(r), reply) : transaction_reply(c, transaction_of(r), reply);
+        return smtp_surplus(c);
+    return r->kind == SMTP_COMMAND ? smtp_command_reply(c, smtp_command_of(r), reply) : transaction_reply(c, transaction_of(r), reply);
 }
 
 const char *smtp_request_stage(const struct smtp_client *c)
@@ -669,14 +623,16 @@ const char *smtp_request_stage(const struct smtp_client *c)
 
     if (!r)
         return NULL;
-    return r->kind == SMTP_COMMAND ? verbs[command_of(r)->verb].stage : steps[transaction_of(r)->read_step];
+    return r->kind == SMTP_COMMAND ? smtp_verb_stage(smtp_command_of(r)->verb) : steps[transaction_of(r)->read_step];
 }
 
 bool smtp_awaits_final(const struct smtp_client *c)
 {
     struct smtp_request *r = head(c);
-    if (!r || r->kind != SMTP_TRANSACTION)
+    if (!r)
         return false;
+    if (r->kind == SMTP_COMMAND)
+        return smtp_command_of(r)->verb == SMTP_VERB_BODY && smtp_command_of(r)->written;
     const struct smtp_transaction *t = transaction_of(r);
     return t->read_step == SMTP_STEP_FINAL && t->write_step == SMTP_STEP_END;
 }
