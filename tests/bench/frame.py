@@ -7,7 +7,6 @@ A peer is a program that gets its task as JSON on standard input and prints JSON
 import json
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
@@ -52,9 +51,8 @@ def run_peer(command, task, environment=None, limit=300):
 
 
 def cpu_of(pid):
-    """Seconds of processor time that a process has used."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time that a process's threads have used."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 def peak_rss(pid):
@@ -112,7 +110,8 @@ class Table:
 
     def row(self, name, count, wall, cpu, rss):
         self.rows[name] = count / wall
-        print(f"{name:44} {count:6} {wall:12.3f} {count / wall:12.0f} {cpu:12.3f} {cpu / count * 1000:12.3f} {rss / 2 ** 20:12.1f}", flush=True)
+        print(f"{name:44} {count:6} {wall:12.3f} {count / wall:12.0f} {cpu:12.3f} {cpu / count * 1000:12.3f} "
+              + (f"{rss / 2 ** 20:12.1f}" if rss else f"{'-':>12}"), flush=True)
 
     def absent(self, name, why):
         print(f"{name:44} absent ({why})", flush=True)
@@ -139,4 +138,4 @@ class Table:
 
 
 def own_rss():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_rss("self")

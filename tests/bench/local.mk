@@ -30,3 +30,20 @@ tests_bench_mime_bench_LDADD = libmime.la libutil.la
 bench-mime: tests/bench/mime_bench
 	$(top_srcdir)/tests/bench/mime --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-mime
+
+# SMTP and POP3: a server that throws mail away, a slow network, the least of clients; mail_curl is built where libcurl is
+EXTRA_DIST += %reldir%/smtp %reldir%/pop3 %reldir%/mail.py %reldir%/mail_curl.c %reldir%/peers/poplib_read.py
+EXTRA_PROGRAMS += %reldir%/mail_sink %reldir%/mail_relay %reldir%/mail_raw
+tests_bench_mail_sink_SOURCES = %reldir%/mail_sink.c
+tests_bench_mail_sink_LDADD = $(OPENSSL_LIBS)
+tests_bench_mail_relay_SOURCES = %reldir%/mail_relay.c
+tests_bench_mail_raw_SOURCES = %reldir%/mail_raw.c
+tests_bench_mail_raw_CPPFLAGS = $(OPENSSL_CFLAGS) $(JANSSON_CFLAGS)
+tests_bench_mail_raw_LDADD = $(OPENSSL_LIBS) $(JANSSON_LIBS)
+
+bench_mail = posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/mail_raw
+bench-smtp: $(bench_mail)
+	$(top_srcdir)/tests/bench/smtp --build $(abs_top_builddir) $(BENCH)
+bench-pop3: $(bench_mail)
+	$(top_srcdir)/tests/bench/pop3 --build $(abs_top_builddir) $(BENCH)
+.PHONY: bench-smtp bench-pop3
