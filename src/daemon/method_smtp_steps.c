@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* smtp.*, step by step in sessions: each call is one command, sometimes with another before it, on the session's connection.
  * Which call belongs into which state is the engine's matter. */
+#include "api_pop3.h" /* struct api_debuglevel_params */
 #include "api_smtp.h"
 #include "gateway.h"
 #include "methods.h"
@@ -491,6 +492,17 @@ static int auth_mechanisms_run(struct op *op)
     return OP_DONE;
 }
 
+static int set_debuglevel_run(struct op *op)
+{
+    const struct api_debuglevel_params *p = op->params;
+
+    op_session_set_trace(op->session, p->level > 0);
+    json_write_object_begin(&op->w);
+    json_write_object_end(&op->w);
+    return OP_DONE;
+}
+
+const struct op_handler smtp_set_debuglevel_handler = {.run = set_debuglevel_run};
 const struct op_handler smtp_connect_handler = {.run = connect_run};
 const struct op_handler smtp_has_extn_handler = {.run = has_extn_run};
 const struct op_handler smtp_state_handler = {.run = state_run};

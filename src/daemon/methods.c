@@ -44,6 +44,7 @@ const struct op_handler *const op_handlers[RPC_METHOD_COUNT] = {
     [RPC_SMTP_STATE] = &smtp_state_handler,
     [RPC_SMTP_MAX_MESSAGE_SIZE] = &smtp_max_message_size_handler,
     [RPC_SMTP_AUTH_MECHANISMS] = &smtp_auth_mechanisms_handler,
+    [RPC_SMTP_SET_DEBUGLEVEL] = &smtp_set_debuglevel_handler,
     [RPC_POP3_OPEN] = &pop3_open_handler,
     [RPC_POP3_LIST] = &pop3_list_handler,
     [RPC_POP3_UID_LIST] = &pop3_uid_list_handler,

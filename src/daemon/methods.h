@@ -18,7 +18,7 @@ extern const struct op_handler mail_parse_handler, mail_build_handler;
 extern const struct op_handler smtp_send_handler, smtp_sendmail_handler, smtp_test_connection_handler, smtp_verify_handler,
     smtp_open_handler, smtp_quit_handler;
 /* method_smtp_steps.c */
-extern const struct op_handler smtp_ehlo_handler, smtp_helo_handler, smtp_mail_handler, smtp_rcpt_handler, smtp_start_data_handler, smtp_data_handler, smtp_rset_handler, smtp_noop_handler, smtp_vrfy_handler, smtp_expn_handler, smtp_help_handler, smtp_docmd_handler, smtp_starttls_handler, smtp_login_handler, smtp_authenticate_handler, smtp_send_authentication_data_handler, smtp_connect_handler, smtp_has_extn_handler, smtp_state_handler, smtp_max_message_size_handler, smtp_auth_mechanisms_handler;
+extern const struct op_handler smtp_ehlo_handler, smtp_helo_handler, smtp_mail_handler, smtp_rcpt_handler, smtp_start_data_handler, smtp_data_handler, smtp_rset_handler, smtp_noop_handler, smtp_vrfy_handler, smtp_expn_handler, smtp_help_handler, smtp_docmd_handler, smtp_starttls_handler, smtp_login_handler, smtp_authenticate_handler, smtp_send_authentication_data_handler, smtp_connect_handler, smtp_has_extn_handler, smtp_state_handler, smtp_max_message_size_handler, smtp_auth_mechanisms_handler, smtp_set_debuglevel_handler;
 /* method_pop3.c, method_pop3_message.c */
 extern const struct op_handler pop3_open_handler, pop3_list_handler, pop3_uid_list_handler, pop3_retr_handler,
     pop3_top_handler, pop3_stat_handler, pop3_delete_handler, pop3_noop_handler, pop3_rset_handler, pop3_quit_handler;

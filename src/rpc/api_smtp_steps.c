@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows of smtp.*: the calls that go step by step, in sessions. */
+#include "api_pop3.h" /* struct api_debuglevel_params */
 #include "api_smtp.h"
 
 #include "rpc_methods.h"
@@ -161,3 +162,18 @@ static const struct rpc_field auth_mechanisms_fields[] = {
     {"mechanisms", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "Names, as the server lists them."}};
 static const struct rpc_object auth_mechanisms_result = {RPC_FIELDS(auth_mechanisms_fields)};
 KNOWN(auth_mechanisms, "Tell by which mechanisms the server lets users log in", "", rpc_nothing);
+
+static const struct rpc_field debuglevel_params[] = {{"level", RPC_INT, RPC_AT(api_debuglevel_params, level), .flags = RPC_REQUIRED,
+                                                      .min = 0, .max = 9, .doc = "0: nothing is shown any more."}};
+static const struct rpc_object debuglevel_object = {RPC_FIELDS(debuglevel_params), .size = sizeof(struct api_debuglevel_params)};
+
+const struct rpc_method api_smtp_set_debuglevel = {
+    .name = "smtp.set_debuglevel",
+    .where = RPC_SESSION,
+    .permission = RPC_ALLOW_SEND,
+    .summary = "Trace the session's dialogue",
+    .doc = "Lines come as `trace` notifications, {session, outgoing, line}, without secrets and messages.",
+    .params = &debuglevel_object,
+    .result = &rpc_nothing,
+    .errors = RPC_ERROR(NO_SUCH_SESSION),
+};

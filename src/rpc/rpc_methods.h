@@ -51,6 +51,7 @@
     X(SMTP_STATE, smtp_state)                                                                                          \
     X(SMTP_MAX_MESSAGE_SIZE, smtp_max_message_size)                                                                    \
     X(SMTP_AUTH_MECHANISMS, smtp_auth_mechanisms)                                                                      \
+    X(SMTP_SET_DEBUGLEVEL, smtp_set_debuglevel)                                                                        \
     X(IMAP_OPEN, imap_open)                                                                                            \
     X(IMAP_LOGOUT, imap_logout)                                                                                        \
     X(IMAP_GET_HANDLE, imap_get_handle)                                                                                \

@@ -2,6 +2,7 @@
 """smtp.* step by step in sessions, against a real server."""
 
 import base64
+import json
 
 from harness import INVALID_PARAMS, same, text_of
 
@@ -149,3 +150,22 @@ def test_left_in_data(flow):
     client.call("smtp.start_data", session=session)
     client.call("smtp.quit", session=session)
     same(flow.subjects(user), [])
+
+
+def test_trace(flow):
+    """set_debuglevel shows the dialogue, without secrets and messages, until it is 0 again"""
+    user, client, secret = flow.user(), flow.client(), flow.mail.users["ann"]
+    session = client.call("smtp.open", account="stepper", login=False)["session"]
+    client.call("smtp.set_debuglevel", session=session, level=1)
+    client.call("smtp.login", session=session, username="ann", password=secret)
+    client.call("smtp.mail", session=session, **{"from": "ann@example.com"})
+    client.call("smtp.rcpt", session=session, to=flow.mail.address(user))
+    client.call("smtp.data", session=session, raw="Subject: x\n\nsecret message\n")
+    client.call("smtp.set_debuglevel", session=session, level=0)
+    client.call("smtp.noop", session=session)
+    lines = [(note["params"]["outgoing"], note["params"]["line"]) for note in client.notes if note["method"] == "trace"]
+    assert lines[0][0] and lines[0][1].startswith("AUTH ") and (True, "MAIL FROM:<ann@example.com>") in lines, lines
+    shown = json.dumps(lines)
+    for hidden in (secret, base64.b64encode(f"\0ann\0{secret}".encode()).decode(), "secret message", "NOOP"):
+        assert hidden not in shown, lines
+    client.call("smtp.quit", session=session)
