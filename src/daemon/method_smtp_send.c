@@ -25,6 +25,7 @@ struct item {
     struct slice from, envid, key;
     struct rpc_strings to, notify;
     enum smtp_ret ret;
+    const struct api_envelope *envelope; /* may be NULL */
 
     struct idempotency_record *record;
     struct idempotency_waiter waiter;
@@ -56,6 +57,10 @@ static uint64_t digest_of(const struct api_smtp_item *p)
         digest_strings(&h, &p->envelope->notify);
         digest_number(&h, (uint64_t) p->envelope->ret);
         digest_text(&h, p->envelope->envid);
+        digest_number(&h, p->envelope->requiretls);
+        digest_number(&h, (uint64_t) p->envelope->deliver_by);
+        digest_number(&h, (uint64_t) p->envelope->deliver_by_mode);
+        digest_number(&h, (uint64_t) p->envelope->mt_priority);
     }
     return h;
 }
@@ -202,6 +207,17 @@ static int take_key(struct item *it)
     return r;
 }
 
+static void take_wishes(const struct api_envelope *e, struct smtp_send_order *order)
+{
+    order->requiretls = e->requiretls;
+    if (e->deliver_by != RPC_ABSENT) {
+        order->by_mode = e->deliver_by_mode == API_BY_NOTIFY ? SMTP_BY_NOTIFY : SMTP_BY_RETURN;
+        order->by_s = e->deliver_by;
+    }
+    order->has_priority = e->mt_priority != RPC_ABSENT;
+    order->priority = order->has_priority ? (int) e->mt_priority : 0;
+}
+
 static void item_send(struct item *it)
 {
     struct op *op = it->op;
@@ -216,6 +232,8 @@ static void item_send(struct item *it)
     };
     int r = complete_envelope(it, &order);
 
+    if (it->envelope)
+        take_wishes(it->envelope, &order);
     if (r == 0 && it->key.data) {
         r = take_key(it);
         if (r > 0)
@@ -348,6 +366,7 @@ static int take_envelope(struct item *it, const struct api_envelope *e)
 {
     if (!e)
         return 0;
+    it->envelope = e;
     it->from = e->from;
     it->to = e->to;
     it->notify = e->notify;

@@ -269,6 +269,7 @@ static int mail_run(struct op *op)
     s->envelope.size = s->envelope.has_size ? (uint64_t) p->size : 0;
     s->envelope.body = p->body == RPC_ENUM_ABSENT ? SMTP_BODY_7BIT : types[p->body];
     s->envelope.smtputf8 = p->smtputf8 || !is_ascii(p->from);
+    s->envelope.utf8_header = p->smtputf8;
     if (p->ret != RPC_ENUM_ABSENT)
         s->envelope.ret = p->ret == API_RET_FULL ? SMTP_RET_FULL : SMTP_RET_HDRS;
     s->envelope.envid = p->envid.data ? p->envid : SLICE_EMPTY;

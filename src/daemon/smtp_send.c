@@ -264,6 +264,12 @@ static void fill_transaction(struct smtp_send *s)
     t->size = facts->size;
     t->body = facts->needs_binary ? SMTP_BODY_BINARYMIME : facts->needs_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
     t->smtputf8 = needs_utf8(&s->order);
+    t->utf8_header = facts->needs_utf8;
+    t->requiretls = s->order.requiretls;
+    t->by_mode = s->order.by_mode;
+    t->by_s = s->order.by_s;
+    t->has_priority = s->order.has_priority;
+    t->priority = s->order.priority;
     t->ret = s->order.ret;
     t->envid = s->order.envid;
 }

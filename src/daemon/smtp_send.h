@@ -25,6 +25,11 @@ struct smtp_send_order {
     unsigned notify; /* set of SMTP_NOTIFY_… */
     enum smtp_ret ret;
     struct slice envid;
+    bool requiretls;
+    enum smtp_by by_mode;
+    int64_t by_s;
+    bool has_priority;
+    int priority;
     struct body_owner *text;            /* referenced; may be NULL */
     struct idempotency_record *record;  /* referenced; may be NULL. Finished by the exchange, also when this fails */
     /* Once, from the loop, unless the op has ended before. */

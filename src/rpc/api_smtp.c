@@ -7,6 +7,7 @@
 #define SEND_ERRORS (RPC_SERVER_ERRORS | RPC_ERROR(DENIED) | RPC_ERROR(LIMIT) | RPC_ERROR(BAD_MESSAGE))
 
 static const char *const ret_names[] = {"full", "hdrs", NULL};
+static const char *const by_names[] = {"return", "notify", NULL};
 static const char *const notify_names[] = {"never", "success", "failure", "delay", NULL};
 
 static const struct rpc_field envelope_fields[] = {
@@ -20,6 +21,14 @@ static const struct rpc_field envelope_fields[] = {
      .doc = "What a report is to hold of the message."},
     {"envid", RPC_STRING, RPC_AT(api_envelope, envid), .flags = RPC_LINE | RPC_NULLABLE, .max = 100,
      .doc = "A name for the transaction, which reports repeat."},
+    {"requiretls", RPC_BOOL, RPC_AT(api_envelope, requiretls), .initial = "false",
+     .doc = "Whether every server on the way must use TLS (REQUIRETLS)."},
+    {"deliver_by", RPC_INT, RPC_AT(api_envelope, deliver_by), .flags = RPC_NULLABLE, .min = -999999999, .max = 999999999,
+     .doc = "Seconds in which it is to be delivered (DELIVERBY)."},
+    {"deliver_by_mode", RPC_ENUM, RPC_AT(api_envelope, deliver_by_mode), .initial = "\"return\"", .names = by_names,
+     .doc = "What happens when it was not: it is returned, or the sender is told."},
+    {"mt_priority", RPC_INT, RPC_AT(api_envelope, mt_priority), .flags = RPC_NULLABLE, .min = -9, .max = 9,
+     .doc = "The message's priority (MT-PRIORITY)."},
 };
 static const struct rpc_object envelope_object = {.name = "Envelope",
                                                   .doc = "Who sends and who receives, where it is not as in the message.",

@@ -6,6 +6,7 @@
 #include "api_mail.h"
 #include "rpc_method.h"
 
+enum api_by { API_BY_RETURN, API_BY_NOTIFY };
 enum api_ret { API_RET_FULL, API_RET_HDRS };
 
 struct api_envelope {
@@ -14,6 +15,10 @@ struct api_envelope {
     struct rpc_strings notify; /* of NEVER, SUCCESS, FAILURE, DELAY, in any case of letters */
     int ret;                   /* enum api_ret or RPC_ENUM_ABSENT */
     struct slice envid;
+    bool requiretls;
+    int64_t deliver_by;  /* seconds, or RPC_ABSENT */
+    int deliver_by_mode; /* enum api_by */
+    int64_t mt_priority; /* or RPC_ABSENT */
 };
 
 /* One mail to send: `message` or `raw`. */

@@ -17,11 +17,11 @@ class Server:
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.scripts, self.connections, self.bodies = [], 0, []
+        self.scripts, self.connections, self.bodies, self.lines = [], 0, [], []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def reset(self, *scripts):
-        self.scripts, self.connections, self.bodies = list(scripts), 0, []
+        self.scripts, self.connections, self.bodies, self.lines = list(scripts), 0, [], []
 
     def accept(self):
         while True:
@@ -54,6 +54,7 @@ class Server:
 
         say("220 fake ESMTP")
         for line in stream:
+            self.lines.append(line.rstrip(b"\r\n"))
             verb = line.split()[0].upper()[:4]
             if verb == b"EHLO":
                 say(*HELLO)
@@ -150,3 +151,25 @@ def test_broken(flow):
         error = play(flow, script, dict(script)).fails("protocol", "smtp.send", **mail())
         same(error.data["outcome"], "none", str(script))
         same(play(flow).call("smtp.send", **mail())["accepted"], ["b@example.com"])
+
+
+def test_domains_beyond_ascii(flow):
+    """Without SMTPUTF8 a domain beyond ASCII is written in ASCII; a local part cannot be, and nothing is sent"""
+    client = play(flow)
+    envelope = {"from": "a@example.com", "to": ["b@b\u00fccher.example"]}
+    same(client.call("smtp.send", **mail(envelope=envelope))["accepted"], envelope["to"])
+    assert b"RCPT TO:<b@xn--bcher-kva.example>" in SERVER.lines, SERVER.lines
+    for bad in (dict(envelope, to=["\u00e4@example.com"]), dict(envelope, **{"from": "\u00e4@example.com"})):
+        client = play(flow)
+        error = client.fails("missing_extension", "smtp.send", **mail(envelope=bad))
+        same((error.data["outcome"], SERVER.bodies), ("none", []), str(bad))
+
+
+def test_wishes(flow):
+    """What the server cannot promise is not sent without it"""
+    for wish, kind in (({"requiretls": True}, "missing_extension"), ({"deliver_by": 60}, "missing_extension"),
+                       ({"mt_priority": 3}, "missing_extension"), ({"ret": "hdrs"}, "missing_extension"), ({"notify": ["never"]}, "missing_extension")):
+        client = play(flow)
+        envelope = dict({"from": "a@example.com", "to": ["b@example.com"]}, **wish)
+        same(client.fails(kind, "smtp.send", **mail(envelope=envelope)).data["outcome"], "none", str(wish))
+        same(SERVER.bodies, [])

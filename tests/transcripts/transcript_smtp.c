@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SMTP in transcripts. Actions: `submit [name=T] from=… to=A,B [size=] [body=8bit] [utf8=yes] [notify=never|failure,…]
+/* SMTP in transcripts. Actions: `submit [name=T] from=… to=A,B [size=] [body=8bit] [utf8=yes] [header=utf8] [requiretls=yes] [by=60;R] [priority=3] [notify=never|failure,…]
  * [orcpt=] [ret=full|hdrs] [envid=]`, `command [name=C] NOOP|RSET|…|MAIL|RCPT|DATA|BODY|STARTTLS|AUTH|AUTH_LINE|LOGIN [ARGUMENT]`
  * (AUTH MECHANISM RESPONSE, LOGIN USER PASSWORD), `end NAME begin|written` (its state), `in STATE` (of the dialogue).
  * Events: `NAME mail 250 2.1.0`, `NAME rcpt ADDRESS 550 5.1.1`, `NAME data 354`, `NAME final 250`, `done NAME`. */
@@ -117,6 +117,28 @@ static void set_recipients(struct request *r, struct slice value)
     }
 }
 
+static int64_t number_of(struct transcript_run *run, struct slice value)
+{
+    bool minus = slice_starts(value, SLICE("-"));
+    uint64_t n;
+    if (!slice_to_u64(slice_from(value, minus), INT32_MAX, &n))
+        transcript_die(run, "not a number");
+    return minus ? -(int64_t) n : (int64_t) n;
+}
+
+static void set_by(struct transcript_run *run, struct request *r, struct slice value)
+{
+    size_t semicolon = slice_find(value, ';');
+    r->t.by_s = number_of(run, slice_to(value, semicolon));
+    r->t.by_mode = slice_eq(slice_from(value, semicolon + 1), SLICE("N")) ? SMTP_BY_NOTIFY : SMTP_BY_RETURN;
+}
+
+static void set_priority(struct transcript_run *run, struct request *r, struct slice value)
+{
+    r->t.has_priority = true;
+    r->t.priority = (int) number_of(run, value);
+}
+
 static void submit(struct transcript_run *run, struct slice rest)
 {
     struct request *r = new_request(run, false);
@@ -137,6 +159,14 @@ static void submit(struct transcript_run *run, struct slice rest)
             r->t.body = slice_eq(value, SLICE("8bit")) ? SMTP_BODY_8BITMIME : SMTP_BODY_BINARYMIME;
         else if (slice_eq(name, SLICE("utf8")))
             r->t.smtputf8 = true;
+        else if (slice_eq(name, SLICE("header")))
+            r->t.smtputf8 = r->t.utf8_header = true;
+        else if (slice_eq(name, SLICE("requiretls")))
+            r->t.requiretls = true;
+        else if (slice_eq(name, SLICE("by")))
+            set_by(run, r, value);
+        else if (slice_eq(name, SLICE("priority")))
+            set_priority(run, r, value);
         else if (slice_eq(name, SLICE("notify")))
             notify = notify_set(value);
         else if (slice_eq(name, SLICE("orcpt")))

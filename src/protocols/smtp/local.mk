@@ -4,6 +4,7 @@ libprotocols_la_SOURCES += \
 	%reldir%/smtp_capabilities.c \
 	%reldir%/smtp_client.c %reldir%/smtp_client.h \
 	%reldir%/smtp_command.c \
+	%reldir%/smtp_envelope.c \
 	%reldir%/smtp_login.c \
 	%reldir%/smtp_private.h \
 	%reldir%/smtp_reply.c %reldir%/smtp_reply.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The SMTP client engine (RFC 5321, with 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422), and LMTP (RFC 2033)
+/* The SMTP client engine (RFC 5321, with 1870, 2034, 2852, 2920, 3207, 3461, 4954, 6152, 6531, 6710, 8689), and LMTP (RFC 2033)
  * with engine_config.lmtp. Its surface is engine.h's; here are the requests that it takes and what it tells.
  *
  * Order of the login: greeting, EHLO (HELO where it is refused and neither TLS nor a login is demanded), STARTTLS as the
@@ -83,6 +83,7 @@ struct smtp_recipient {
 enum smtp_step { SMTP_STEP_RSET = 0, SMTP_STEP_MAIL, SMTP_STEP_RCPT, SMTP_STEP_DATA, SMTP_STEP_BODY, SMTP_STEP_FINAL, SMTP_STEP_END };
 
 enum smtp_body_type { SMTP_BODY_7BIT = 0, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
+enum smtp_by { SMTP_BY_UNSET = 0, SMTP_BY_RETURN, SMTP_BY_NOTIFY };
 enum smtp_ret { SMTP_RET_UNSET = 0, SMTP_RET_FULL, SMTP_RET_HDRS };
 
 /* One message to its recipients. The body comes through engine_ops.body(); line ends and dots are the engine's matter. Zero
@@ -95,7 +96,13 @@ struct smtp_transaction {
     bool has_size;
     uint64_t size; /* of the body as it will be given */
     enum smtp_body_type body;
-    bool smtputf8; /* an address or the header is beyond ASCII */
+    bool smtputf8;    /* an address or the header is beyond ASCII */
+    bool utf8_header; /* the header is: without SMTPUTF8 nothing helps. Else domains can be written in ASCII */
+    bool requiretls;  /* RFC 8689 */
+    enum smtp_by by_mode; /* RFC 2852: what happens when it was not delivered in `by_s` seconds */
+    int64_t by_s;
+    bool has_priority; /* RFC 6710: -9 to 9 */
+    int priority;
     enum smtp_ret ret;
     struct slice envid; /* not yet in xtext; empty: not said */
 

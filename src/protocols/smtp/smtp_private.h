@@ -116,12 +116,14 @@ struct smtp_command *smtp_command_of(struct smtp_request *r);
 /* The command of this kind that was written and is not answered; NULL: none. */
 struct smtp_command *smtp_open_command(const struct smtp_client *c, enum smtp_verb verb);
 
-/* --- smtp_transaction.c: all from READY on --- */
+/* --- smtp_envelope.c --- */
 int smtp_check_request(struct smtp_client *c, struct smtp_request *r, struct fault *fault);
 /* One part of an envelope: the sender with all parameters, or the first recipient. */
 int smtp_check_envelope(const struct smtp_client *c, const struct smtp_transaction *t, bool sender, struct fault *fault);
 int smtp_write_mail(struct smtp_client *c, const struct smtp_transaction *t);
 int smtp_write_rcpt(struct smtp_client *c, const struct smtp_transaction *t, const struct smtp_recipient *rcpt);
+
+/* --- smtp_transaction.c: all from READY on --- */
 void smtp_mark_begin(struct smtp_client *c, struct engine_request *r);
 void smtp_mark_end(struct smtp_client *c, struct engine_request *r);
 /* Takes it off the list. */
