@@ -9,7 +9,8 @@
 struct run {
     struct engine *e;
     struct pop3_command commands[POP3_VERB_COUNT];
-    bool tls, submitted;
+    bool tls, submitted, by_hand;
+    struct secret *secret;
     uint64_t messages; /* a sum over all message bytes */
 };
 
@@ -33,6 +34,12 @@ static void submit(struct run *r)
         c->multiline = true;
         if (v == POP3_RAW)
             c->argument = SLICE("XTND");
+        if (v == POP3_USER || v == POP3_APOP || v == POP3_RPOP)
+            c->argument = SLICE("ann");
+        if (v == POP3_AUTH)
+            c->argument = SLICE("PLAIN");
+        c->by_hand = v == POP3_RAW && r->by_hand;
+        c->secret = r->secret;
         if (v != POP3_DELE)
             (void) !pop3_client_submit(r->e, c, &fault);
     }
@@ -83,7 +90,7 @@ static void look_at(struct run *r, const struct engine_event *event)
 }
 
 /* The sum, when the whole session went well; 0 else. */
-static uint64_t session(const struct engine_config *config, const uint8_t *data, size_t size, size_t step)
+static uint64_t session(const struct engine_config *config, bool by_hand, const uint8_t *data, size_t size, size_t step)
 {
     struct run *r = calloc(1, sizeof(*r));
     int ret = 0;
@@ -91,6 +98,8 @@ static uint64_t session(const struct engine_config *config, const uint8_t *data,
 
     if (!r)
         return 0;
+    r->by_hand = by_hand;
+    r->secret = secret_new("pencil", 6);
     r->e = pop3_client_new(config);
     for (size_t at = 0; r->e && at < size && ret >= 0; at += step) {
         size_t n = size - at < step ? size - at : step;
@@ -111,6 +120,7 @@ static uint64_t session(const struct engine_config *config, const uint8_t *data,
         require(fault_is_set(&r->e->fault));
     sum = ret < 0 ? 0 : r->messages;
     engine_free(r->e);
+    secret_unref(r->secret);
     free(r);
     return sum;
 }
@@ -122,8 +132,8 @@ int fuzz_one(const uint8_t *data, size_t size)
     const struct engine_config config = {
         .tls = (data[1] & 1) ? TLS_POLICY_ALL : (data[1] & 2) ? TLS_POLICY_TRY : TLS_POLICY_NONE,
         .wants_login = data[1] & 4, .has_token = data[1] & 8, .trace = data[1] & 16, .username = "ann", .host = "h"};
-    uint64_t a = session(&config, data + 2, size - 2, (data[0] & 63) + 1u);
-    uint64_t b = session(&config, data + 2, size - 2, 1);
+    uint64_t a = session(&config, data[1] & 32, data + 2, size - 2, (data[0] & 63) + 1u);
+    uint64_t b = session(&config, data[1] & 32, data + 2, size - 2, 1);
 
     require(a == b || a == 0 || b == 0);
     return 0;

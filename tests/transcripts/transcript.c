@@ -110,10 +110,16 @@ bool transcript_word(struct slice *rest, struct slice *ret_name, struct slice *r
     return true;
 }
 
+/* Parameters that cannot be have a code of JSON-RPC's own, and no name as a kind. */
+static const char *kind_name(enum fault_kind kind)
+{
+    return kind == FAULT_INVALID_PARAMS ? "invalid_params" : fault_kind_name(kind);
+}
+
 void transcript_submitted(struct transcript_run *run, int r, const struct fault *fault)
 {
     if (r < 0)
-        transcript_event(run, "refused %s", fault->kind == FAULT_INVALID_PARAMS ? "invalid_params" : fault_kind_name(fault->kind));
+        transcript_event(run, "refused %s", kind_name(fault->kind));
 }
 
 /* --- the engine's side --- */
@@ -126,7 +132,7 @@ static void format_done(struct transcript_run *run, const struct engine_event *e
     run->protocol->format(run, ev, &text);
     struct slice s = buffer_slice(&text);
     if (ev->type == ENGINE_EVENT_DONE && ev->fault)
-        transcript_event(run, "%.*s %s %s", (int) s.len, s.data, fault_kind_name(ev->fault->kind),
+        transcript_event(run, "%.*s %s %s", (int) s.len, s.data, kind_name(ev->fault->kind),
                          ev->fault->stage ? ev->fault->stage : "-");
     else
         transcript_event(run, "%.*s", (int) s.len, s.data);

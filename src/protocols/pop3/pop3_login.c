@@ -307,6 +307,14 @@ int pop3_step_begin(struct pop3_client *c, struct pop3_command *cmd)
     c->step = cmd;
     cmd->written = true;
     cmd->request.begin_offset = writer_position(&c->writer);
+    fault_clear(&c->done_fault);
+    /* What was submitted before it may have changed what it was checked against. */
+    if (pop3_check_step(c, cmd, &c->done_fault) < 0) {
+        cmd->request.state = REQUEST_WRITTEN;
+        cmd->request.end_offset = cmd->request.begin_offset;
+        c->step_failed = true;
+        return 0;
+    }
     if (cmd->verb == POP3_STLS) {
         r = send_line(c, POP3_STATE_STLS, "STLS");
     } else if (cmd->verb == POP3_PASS) {
