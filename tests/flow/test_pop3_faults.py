@@ -4,7 +4,7 @@
 import time
 
 from fake_pop3 import FakePop3
-from harness import same, text_of
+from harness import RpcError, same, text_of
 
 LETTERS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(1, 41)]
 
@@ -134,4 +134,69 @@ def test_token(flow):
         same(client.call("pop3.stat", account="fake")["count"], 1)
     at = server.lines.index("AUTH XOAUTH2")
     same(server.lines[at + 1], "dXNlcj1hbm4BYXV0aD1CZWFyZXIgYWJjAQE=")
+    server.close()
+
+
+def test_locked(flow):
+    """One session a maildrop: calls wait for it, for queue_timeout; a server's [IN-USE] is later's matter, not the password's"""
+    server, daemon = served(flow, changes={"queue_timeout": "600ms"})
+    with daemon as daemon, daemon.client() as client, daemon.client() as other:
+        session = client.call("pop3.open", account="fake")["session"]
+        begun = time.monotonic()
+        other.fails("busy", "pop3.stat", account="fake")
+        assert 0.4 < time.monotonic() - begun < 5
+        waiting = other.begin("pop3.stat", account="fake")
+        client.call("pop3.quit", session=session)
+        same(other.finish(waiting)[0]["count"], 3)
+        same(server.connections, 2)
+    server.close()
+    server, daemon = served(flow, faults={"PASS": b"-ERR [IN-USE] locked\r\n"})
+    with daemon as daemon, daemon.client() as client:
+        error = client.fails("rejected", "pop3.stat", account="fake")
+        same((error.data["retry"], error.data["stage"], error.data["reply"]["response_code"]), ("later", "auth", "IN-USE"))
+        server.faults = {"PASS": b"-ERR [AUTH] no\r\n"}
+        client.call("gateway.resume", account="fake")
+        client.fails("auth", "pop3.stat", account="fake")
+        tried = len(server.said("PASS"))
+        for _ in range(3):
+            client.fails("auth", "pop3.stat", account="fake")
+        same(len(server.said("PASS")), tried, "a refused password is not said again")
+    server.close()
+
+
+def test_ids(flow):
+    """Unique ids are looked up where they are used; one that two messages share is a conflict, and deletes nothing"""
+    server, daemon = served(flow, faults={"UIDL": b"+OK\r\n1 same\r\n2 same\r\n3 ../../etc\r\n.\r\n"})
+    with daemon as daemon, daemon.client() as client:
+        client.fails("conflict", "pop3.retr", account="fake", id="same")
+        client.fails("conflict", "pop3.delete", account="fake", ids=["../../etc", "same"])
+        same((server.said("DELE"), len(server.messages)), ([], 3))
+        same(text_of(client.call("pop3.retr", account="fake", id="../../etc")["raw"]), LETTERS[2])
+        server.faults = {}
+        ids = client.call("pop3.list", account="fake")["messages"]
+        del server.messages[1]
+        server.messages = dict(enumerate(server.messages.values(), 1))      # numbers are others now
+        server.faults = {"UIDL": b"+OK\r\n1 id-2\r\n2 id-3\r\n.\r\n"}
+        same(text_of(client.call("pop3.retr", account="fake", id=ids[1]["id"])["raw"]), LETTERS[1])
+    server.close()
+
+
+def test_cancel(flow):
+    """A cancelled or expired call leaves the connection and its neighbours as they were"""
+    server, daemon = served(flow, *LETTERS, capabilities=("UIDL", "PIPELINING"), faults={"RETR": 0.15})
+    with daemon as daemon, daemon.client() as client:
+        first = client.begin("pop3.retr", account="fake", ids=[f"id-{number}" for number in range(1, 6)])
+        second = client.begin("pop3.retr", account="fake", id="id-7")
+        time.sleep(0.3)
+        same(client.call("rpc.cancel", id=first)["found"], True)
+        try:
+            client.finish(first)
+            raise AssertionError("it was cancelled")
+        except RpcError as error:
+            same((error.kind, error.data["outcome"]), ("cancelled", "none"))
+        same(text_of(client.finish(second)[0]["raw"]), LETTERS[6])
+        error = client.fails("timeout", "pop3.retr", account="fake", ids=[f"id-{number}" for number in range(1, 40)], timeout=400)
+        same(error.data["outcome"], "none")
+        server.faults = {}
+        same(client.call("pop3.stat", account="fake")["count"], 40)
     server.close()
