@@ -45,6 +45,9 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_imap_fetch.h \
 	%reldir%/method_imap_items.c \
 	%reldir%/method_imap_json.c \
+	%reldir%/method_imap_manage.c \
+	%reldir%/method_imap_told.c \
+	%reldir%/method_imap_told.h \
 	%reldir%/method_rpc.c \
 	%reldir%/methods.c \
 	%reldir%/methods.h \

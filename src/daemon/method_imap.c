@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* --- sessions --- */
 
@@ -75,12 +76,16 @@ static int noop_run(struct op *op)
 
 const struct op_handler imap_noop_handler = {.run = noop_run};
 
-/* --- list --- */
+/* --- list, lsub, get_dirs, get_subscribed_dirs --- */
+
+#define LIST_NAME_MAX 65536u
 
 struct list_call {
     struct imap_call call;
     struct imap_json json;
     bool listed;
+    struct slice under; /* only what lies below it; data NULL: all */
+    char *pattern;
 };
 
 static struct list_call *list_of(struct imap_call *call)
@@ -111,6 +116,27 @@ static struct slice special_use(struct slice attributes)
     return SLICE_EMPTY;
 }
 
+/* Whether the name lies below `under`, by the delimiter that the server tells with it. */
+static bool is_under(struct list_call *l, const struct imap_list_data *d)
+{
+    struct buffer decoded;
+    struct slice wire, delimiter, name;
+    bool odd, found = false;
+    if (!l->under.data)
+        return true;
+    buffer_init(&decoded, LIST_NAME_MAX);
+    buffer_clear(&l->json.scratch);
+    if (imap_value_text(&d->name, &l->json.scratch, &wire) == 0 && imap_mailbox_decode(wire, &decoded, &odd) == 0) {
+        name = buffer_slice(&decoded);
+        buffer_clear(&l->json.scratch);
+        found = imap_value_text(&d->delimiter, &l->json.scratch, &delimiter) == 0 && delimiter.len == 1 &&
+                name.len > l->under.len && imap_mailbox_eq(slice_to(name, l->under.len), l->under) &&
+                name.data[l->under.len] == delimiter.data[0];
+    }
+    buffer_done(&decoded);
+    return found;
+}
+
 static void list_event(struct imap_call *call, const struct imap_event *e)
 {
     struct list_call *l = list_of(call);
@@ -121,6 +147,8 @@ static void list_event(struct imap_call *call, const struct imap_event *e)
         return;
     list_begin(l, op);
     imap_json_reset(&l->json);
+    if (!is_under(l, &d))
+        return;
     op_item_begin(op);
     json_write_object_begin(&op->w);
     json_write_key(&op->w, "name");
@@ -154,19 +182,46 @@ static void list_finish(struct imap_call *call, struct op *op)
 static void list_dispose(struct imap_call *call)
 {
     imap_json_done(&list_of(call)->json);
+    free(list_of(call)->pattern);
 }
 
 static const struct imap_call_ops list_ops = {"imap.list", begin_command, list_event, list_finish, list_dispose};
 
+/* Everything below a path: asked for by its beginning, since the delimiter is not known before the answer. */
+static int take_dirs(struct op *op, struct list_call *l)
+{
+    const struct api_imap_dirs_params *p = op->params;
+    l->call.command.mailbox = SLICE_EMPTY;
+    l->call.command.other = SLICE("*");
+    if (op->id != RPC_IMAP_GET_DIRS || !p->path.len)
+        return 0;
+    l->under = p->path;
+    l->pattern = malloc(p->path.len + 1);
+    if (!l->pattern)
+        return op_refuse(op, FAULT_LIMIT, "out of memory");
+    memcpy(l->pattern, p->path.data, p->path.len);
+    l->pattern[p->path.len] = '*';
+    l->call.command.other = slice_of(l->pattern, p->path.len + 1);
+    return 0;
+}
+
 static int list_run(struct op *op)
 {
     const struct api_imap_list_params *p = op->params;
+    bool dirs = op->id == RPC_IMAP_GET_DIRS || op->id == RPC_IMAP_GET_SUBSCRIBED_DIRS;
     struct list_call *l = imap_call_new(op, sizeof(*l), &list_ops);
     imap_json_init(&l->json);
-    l->call.command.kind = IMAP_LIST_COMMAND;
-    l->call.command.mailbox = p->reference;
-    l->call.command.other = p->pattern;
+    bool subscribed = op->id == RPC_IMAP_LSUB || op->id == RPC_IMAP_GET_SUBSCRIBED_DIRS;
+    l->call.command.kind = subscribed ? IMAP_LSUB : IMAP_LIST_COMMAND;
     l->call.ox.x.reads_only = true;
+    if (dirs) {
+        int ret = take_dirs(op, l);
+        if (ret < 0)
+            return imap_call_drop(&l->call, ret);
+    } else {
+        l->call.command.mailbox = p->reference;
+        l->call.command.other = p->pattern;
+    }
     return imap_call_submit(&l->call);
 }
 

@@ -35,6 +35,8 @@ extern const struct op_handler rpc_discover_handler, rpc_cancel_handler;
 extern const struct op_handler imap_open_handler, imap_logout_handler, imap_noop_handler, imap_list_handler,
     imap_status_handler, imap_select_handler, imap_examine_handler, imap_search_handler, imap_fetch_handler,
     imap_append_handler, imap_store_handler, imap_copy_handler, imap_move_handler, imap_expunge_handler;
+/* method_imap_manage.c: of the methods without results, and of those that pass on what the server tells */
+extern const struct op_handler imap_manage_handler, imap_tell_handler;
 
 /* status.c: what account.list and gateway.status say of the accounts that the peer may use, as an array. */
 void status_write_accounts(struct op *op);

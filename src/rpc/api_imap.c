@@ -98,7 +98,7 @@ static const struct rpc_field list_params[] = {
     {"pattern", RPC_STRING, RPC_AT(api_imap_list_params, pattern), .flags = RPC_LINE, .max = 4096, .initial = "\"*\"",
      .doc = "`*` stands for anything, `%` for anything within a level; empty: only the delimiter is asked for."},
 };
-static const struct rpc_object list_object = {RPC_FIELDS(list_params), .size = sizeof(struct api_imap_list_params)};
+const struct rpc_object api_imap_list_object = {RPC_FIELDS(list_params), .size = sizeof(struct api_imap_list_params)};
 static const struct rpc_field mailbox_fields[] = {
     {"name", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The name, in UTF-8 whatever the server speaks."},
     {"delimiter", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "What separates levels; null: there are none."},
@@ -111,7 +111,7 @@ static const struct rpc_field list_result[] = {
     {"mailboxes", RPC_OBJECTS, .object = &mailbox_object, .doc = "The mailboxes."},
     {"count", RPC_INT, .doc = "With `stream`, how many there were."},
 };
-static const struct rpc_object list_result_object = {RPC_FIELDS(list_result)};
+const struct rpc_object api_imap_list_result = {RPC_FIELDS(list_result)};
 
 const struct rpc_method api_imap_list = {
     .name = "imap.list",
@@ -120,8 +120,8 @@ const struct rpc_method api_imap_list = {
     .flags = RPC_STREAMS,
     .summary = "List mailboxes",
     .doc = "",
-    .params = &list_object,
-    .result = &list_result_object,
+    .params = &api_imap_list_object,
+    .result = &api_imap_list_result,
     .errors = RPC_SERVER_ERRORS | RPC_ERROR(DENIED) | RPC_ERROR(LIMIT),
 };
 

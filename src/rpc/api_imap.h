@@ -91,4 +91,32 @@ struct api_imap_expunge_params {
     struct rpc_uidvalidity uidvalidity;
 };
 
+/* --- api_imap_manage.c --- */
+
+/* What names a mailbox alone, or with a second text. */
+struct api_imap_manage_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct slice new_name;
+};
+
+struct api_imap_dirs_params {
+    struct rpc_common common;
+    struct slice path; /* empty: all */
+};
+
+/* Methods that ask for something or set it; each uses what its row names. */
+struct api_imap_tell_params {
+    struct rpc_common common;
+    struct slice mailbox;       /* may be empty for METADATA: the server */
+    struct slice root, identifier, rights;
+    struct rpc_strings words;   /* enable: capabilities; getmetadata: entries */
+    struct rpc_map map;         /* id: fields; setquota: limits; setmetadata: entries */
+    struct slice depth;
+    int64_t maxsize;            /* or RPC_ABSENT */
+};
+
+/* imap.list's result, which imap.lsub and its like share. */
+extern const struct rpc_object api_imap_list_result, api_imap_list_object;
+
 #endif

@@ -6,6 +6,7 @@ librpc_la_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
 librpc_la_SOURCES = \
 	%reldir%/api_gateway.c %reldir%/api_gateway.h \
 	%reldir%/api_imap.c %reldir%/api_imap.h \
+	%reldir%/api_imap_manage.c \
 	%reldir%/api_mail.c %reldir%/api_mail.h \
 	%reldir%/api_pop3.c %reldir%/api_pop3.h \
 	%reldir%/api_pop3_step.c \

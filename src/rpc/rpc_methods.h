@@ -67,6 +67,31 @@
     X(IMAP_MOVE, imap_move)                                                                                            \
     X(IMAP_EXPUNGE, imap_expunge)                                                                                      \
     X(IMAP_NOOP, imap_noop)                                                                                            \
+    X(IMAP_CREATE, imap_create)                                                                                        \
+    X(IMAP_DELETE, imap_delete)                                                                                        \
+    X(IMAP_RENAME, imap_rename)                                                                                        \
+    X(IMAP_SUBSCRIBE, imap_subscribe)                                                                                  \
+    X(IMAP_UNSUBSCRIBE, imap_unsubscribe)                                                                              \
+    X(IMAP_LSUB, imap_lsub)                                                                                            \
+    X(IMAP_GET_DIRS, imap_get_dirs)                                                                                    \
+    X(IMAP_GET_SUBSCRIBED_DIRS, imap_get_subscribed_dirs)                                                              \
+    X(IMAP_CLOSE, imap_close)                                                                                          \
+    X(IMAP_UNSELECT, imap_unselect)                                                                                    \
+    X(IMAP_CHECK, imap_check)                                                                                          \
+    X(IMAP_NAMESPACE, imap_namespace)                                                                                  \
+    X(IMAP_ID, imap_id)                                                                                                \
+    X(IMAP_ENABLE, imap_enable)                                                                                        \
+    X(IMAP_CAPABILITY, imap_capability)                                                                                \
+    X(IMAP_GETQUOTA, imap_getquota)                                                                                    \
+    X(IMAP_GETQUOTAROOT, imap_getquotaroot)                                                                            \
+    X(IMAP_SETQUOTA, imap_setquota)                                                                                    \
+    X(IMAP_GETACL, imap_getacl)                                                                                        \
+    X(IMAP_SETACL, imap_setacl)                                                                                        \
+    X(IMAP_DELETEACL, imap_deleteacl)                                                                                  \
+    X(IMAP_LISTRIGHTS, imap_listrights)                                                                                \
+    X(IMAP_MYRIGHTS, imap_myrights)                                                                                    \
+    X(IMAP_GETMETADATA, imap_getmetadata)                                                                              \
+    X(IMAP_SETMETADATA, imap_setmetadata)                                                                              \
     X(POP3_OPEN, pop3_open)                                                                                            \
     X(POP3_LIST, pop3_list)                                                                                            \
     X(POP3_UID_LIST, pop3_uid_list)                                                                                    \

@@ -47,6 +47,16 @@ enum imap_kind {
     IMAP_ID,
     IMAP_ENABLE,
     IMAP_LOGOUT,
+    IMAP_GETQUOTA,
+    IMAP_GETQUOTAROOT,
+    IMAP_SETQUOTA,
+    IMAP_GETACL,
+    IMAP_SETACL,
+    IMAP_DELETEACL,
+    IMAP_LISTRIGHTS,
+    IMAP_MYRIGHTS,
+    IMAP_GETMETADATA,
+    IMAP_SETMETADATA,
     IMAP_GENERIC, /* `text` as it stands behind the tag */
     IMAP_KIND_COUNT
 };
@@ -72,14 +82,18 @@ struct imap_command {
     struct slice other;         /* UTF-8; COPY, MOVE: destination; RENAME: new name; LIST: pattern */
     const struct imap_set *set; /* FETCH, STORE, COPY, MOVE, EXPUNGE */
     bool numbers;               /* the set holds message numbers, SEARCH answers them: sessions only */
-    const struct slice *items;  /* FETCH, STATUS: items. STORE, APPEND: flags. ENABLE: names. ID: names and values by turns */
+    /* FETCH, STATUS: items. STORE, APPEND: flags. ENABLE: names. ID, SETMETADATA: names and values (data NULL: NIL) by turns.
+     * SETQUOTA: names and limits by turns. GETQUOTA: the root. SETACL: identifier and rights. DELETEACL, LISTRIGHTS: the
+     * identifier. GETMETADATA: entries. */
+    const struct slice *items;
     size_t n_items;
-    struct slice text;          /* SEARCH: the query, if `terms` is NULL; GENERIC: the command */
+    struct slice text;          /* SEARCH: the query, if `terms` is NULL; GENERIC: the command; SETQUOTA: the root;
+                                 * GETMETADATA: DEPTH, or empty */
     const struct imap_term *terms;
     size_t n_terms;
     enum imap_store store;
     bool silent;
-    uint64_t modseq;            /* FETCH: CHANGEDSINCE, STORE: UNCHANGEDSINCE; 0: none */
+    uint64_t modseq;            /* FETCH: CHANGEDSINCE, STORE: UNCHANGEDSINCE, GETMETADATA: MAXSIZE; 0: none */
     struct slice date;          /* APPEND: date-time as RFC 3501 has it, or empty */
     uint64_t body_size;         /* APPEND */
     /* The engine's. */

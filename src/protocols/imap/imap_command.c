@@ -8,7 +8,8 @@
 
 /* What a command consists of behind its name, in order:
  * m mailbox, o the other mailbox, p list pattern, S set, I items in parentheses, i the same without, F flags, Q search,
- * N ID's fields, A append's rest, g the generic text; a command with a set is preceded by UID unless it takes numbers. */
+ * N names and values, A append's rest, a items as strings, e the same in parentheses, t `text` as a string, O METADATA's
+ * options (left out where there are none), g the generic text; a command with a set is preceded by UID unless it takes numbers. */
 static const struct {
     const char *name, *stage, *arguments;
     int needs; /* capability; IMAP_CAP_COUNT: none */
@@ -40,6 +41,16 @@ static const struct {
     [IMAP_ID] = {"ID", "id", "N", IMAP_CAP_ID},
     [IMAP_ENABLE] = {"ENABLE", "enable", "i", IMAP_CAP_ENABLE},
     [IMAP_LOGOUT] = {"LOGOUT", "logout", "", IMAP_CAP_COUNT},
+    [IMAP_GETQUOTA] = {"GETQUOTA", "getquota", "a", IMAP_CAP_QUOTA},
+    [IMAP_GETQUOTAROOT] = {"GETQUOTAROOT", "getquotaroot", "m", IMAP_CAP_QUOTA},
+    [IMAP_SETQUOTA] = {"SETQUOTA", "setquota", "tI", IMAP_CAP_QUOTA, true},
+    [IMAP_GETACL] = {"GETACL", "getacl", "m", IMAP_CAP_ACL},
+    [IMAP_SETACL] = {"SETACL", "setacl", "ma", IMAP_CAP_ACL, true},
+    [IMAP_DELETEACL] = {"DELETEACL", "deleteacl", "ma", IMAP_CAP_ACL, true},
+    [IMAP_LISTRIGHTS] = {"LISTRIGHTS", "listrights", "ma", IMAP_CAP_ACL},
+    [IMAP_MYRIGHTS] = {"MYRIGHTS", "myrights", "m", IMAP_CAP_ACL},
+    [IMAP_GETMETADATA] = {"GETMETADATA", "getmetadata", "Ome", IMAP_CAP_METADATA},
+    [IMAP_SETMETADATA] = {"SETMETADATA", "setmetadata", "mN", IMAP_CAP_METADATA, true},
     [IMAP_GENERIC] = {"", "exec", "g", IMAP_CAP_COUNT, true},
 };
 
@@ -76,7 +87,7 @@ static void write_mailbox(struct imap_client *c, struct slice name, bool pattern
 
 static void write_items(struct writer *w, const struct imap_command *cmd, bool parentheses)
 {
-    if (cmd->n_items == 0)
+    if (cmd->n_items == 0 && cmd->kind != IMAP_SETQUOTA)
         w->error = w->error ? w->error : -EINVAL;
     if (parentheses)
         writer_char(w, '(');
@@ -307,6 +318,34 @@ static void write_generic(struct writer *w, struct slice text)
         writer_raw(w, text);
 }
 
+static void write_strings(struct writer *w, const struct imap_command *cmd, bool parentheses)
+{
+    if (parentheses)
+        writer_char(w, '(');
+    for (size_t i = 0; i < cmd->n_items; i++) {
+        if (i)
+            writer_char(w, ' ');
+        writer_astring(w, cmd->items[i]);
+    }
+    if (parentheses)
+        writer_char(w, ')');
+}
+
+/* RFC 5464 section 4.2.1 and 4.2.2. */
+static void write_metadata_options(struct writer *w, const struct imap_command *cmd)
+{
+    writer_char(w, '(');
+    if (cmd->modseq) {
+        writer_raw_str(w, "MAXSIZE ");
+        writer_number(w, cmd->modseq);
+    }
+    if (cmd->text.len) {
+        writer_raw_str(w, cmd->modseq ? " DEPTH " : "DEPTH ");
+        writer_atom(w, cmd->text);
+    }
+    writer_char(w, ')');
+}
+
 static void write_argument(struct imap_client *c, const struct imap_command *cmd, char argument)
 {
     struct writer *w = &c->writer;
@@ -341,6 +380,18 @@ static void write_argument(struct imap_client *c, const struct imap_command *cmd
     case 'A':
         write_append(w, cmd);
         break;
+    case 'a':
+        write_strings(w, cmd, false);
+        break;
+    case 'e':
+        write_strings(w, cmd, true);
+        break;
+    case 't':
+        writer_astring(w, cmd->text);
+        break;
+    case 'O':
+        write_metadata_options(w, cmd);
+        break;
     case 'g':
         write_generic(w, cmd->text);
         break;
@@ -361,6 +412,8 @@ int imap_command_write(struct imap_client *c, struct imap_command *cmd)
     for (const char *a = kinds[cmd->kind].arguments; *a; a++) {
         if (*a == 'S' && !cmd->set)
             continue; /* EXPUNGE of all */
+        if (*a == 'O' && !cmd->modseq && !cmd->text.len)
+            continue;
         writer_char(w, ' ');
         write_argument(c, cmd, *a);
     }

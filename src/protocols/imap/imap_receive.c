@@ -343,6 +343,18 @@ static struct imap_command *data_owner(const struct imap_client *c, const struct
         return find(c, IMAP_NAMESPACE, IMAP_NAMESPACE);
     case IMAP_DATA_ID:
         return find(c, IMAP_ID, IMAP_ID);
+    case IMAP_DATA_QUOTA:
+        return find(c, IMAP_GETQUOTA, IMAP_GETQUOTAROOT);
+    case IMAP_DATA_QUOTAROOT:
+        return find(c, IMAP_GETQUOTAROOT, IMAP_GETQUOTAROOT);
+    case IMAP_DATA_ACL:
+        return find(c, IMAP_GETACL, IMAP_GETACL);
+    case IMAP_DATA_LISTRIGHTS:
+        return find(c, IMAP_LISTRIGHTS, IMAP_LISTRIGHTS);
+    case IMAP_DATA_MYRIGHTS:
+        return find(c, IMAP_MYRIGHTS, IMAP_MYRIGHTS);
+    case IMAP_DATA_METADATA:
+        return find(c, IMAP_GETMETADATA, IMAP_GETMETADATA);
     case IMAP_DATA_NONE:
     case IMAP_DATA_FETCH:
     case IMAP_DATA_EXISTS:
@@ -350,12 +362,6 @@ static struct imap_command *data_owner(const struct imap_client *c, const struct
     case IMAP_DATA_FLAGS:
     case IMAP_DATA_SORT:
     case IMAP_DATA_THREAD:
-    case IMAP_DATA_QUOTA:
-    case IMAP_DATA_QUOTAROOT:
-    case IMAP_DATA_ACL:
-    case IMAP_DATA_LISTRIGHTS:
-    case IMAP_DATA_MYRIGHTS:
-    case IMAP_DATA_METADATA:
     case IMAP_DATA_OTHER:
     case IMAP_DATA_COUNT:
         break;
@@ -432,6 +438,10 @@ static int done(struct imap_client *c, struct imap_command *cmd, const struct im
         if (ret < 0)
             return ret;
     } else if ((cmd->kind == IMAP_CLOSE || cmd->kind == IMAP_UNSELECT) && r->status == IMAP_OK) {
+        c->box.selected = false;
+    } else if ((cmd->kind == IMAP_DELETE || cmd->kind == IMAP_RENAME) && r->status == IMAP_OK &&
+               imap_mailbox_eq(cmd->mailbox, buffer_slice(&c->box.mailbox))) {
+        /* The name may soon stand for another mailbox. */
         c->box.selected = false;
     }
     struct imap_event *e = event(c, ENGINE_EVENT_DONE, cmd);

@@ -134,6 +134,16 @@ service stats {{
 }}
 protocol imap {{
   mail_max_userip_connections = 0
+  mail_plugins = quota imap_quota acl imap_acl
+  imap_metadata = yes
+}}
+mail_attribute_dict = file:%h/attributes
+plugin {{
+  quota = count:User quota
+  quota_rule = *:storage=1G
+  quota_rule2 = *:messages=1000000
+  quota_vsizes = yes
+  acl = vfile
 }}
 protocol pop3 {{
   pop3_uidl_format = %08Xu%08Xv
