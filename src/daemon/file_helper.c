@@ -54,6 +54,7 @@ struct file_helpers {
     pid_t pids[FILE_HELPERS_MAX];                /* 0: none */
     size_t alive, ending;                        /* helpers born or about to be; those of them that were told to end */
     struct file_visit *visits[FILE_HELPERS_MAX]; /* by slot */
+    bool filled[FILE_HELPERS_MAX];               /* the slot's chunk may hold memory */
     size_t busy;
 };
 
@@ -259,15 +260,26 @@ static int thread_submit(struct file_helpers *h, struct file_visit *v)
 
 /* --- processes --- */
 
+/* Idle helpers hold no memory. */
+static void give_back_chunks(struct file_helpers *h)
+{
+    for (unsigned slot = 0; slot < FILE_HELPERS_MAX; slot++) {
+        if (h->filled[slot])
+            madvise(h->shared->chunks[slot], FILE_CHUNK, MADV_REMOVE);
+        h->filled[slot] = false;
+    }
+}
+
 static void visit_over(struct file_helpers *h, unsigned slot, const struct answer *a)
 {
     struct file_visit *v = h->visits[slot];
     h->visits[slot] = NULL;
     h->busy--;
+    h->filled[slot] |= a->n > 0;
     tell(v, a, h->shared->chunks[slot]);
-    /* Idle helpers hold no memory. */
-    if (a->n > 0 && !h->visits[slot])
-        madvise(h->shared->chunks[slot], FILE_CHUNK, MADV_REMOVE);
+    /* Behind a full chunk there comes another visit, to read on or to close: pages are not made anew for each. */
+    if (a->n < FILE_CHUNK && h->busy == 0)
+        give_back_chunks(h);
 }
 
 /* Visits that nobody will make. */
