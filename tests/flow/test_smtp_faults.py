@@ -5,8 +5,9 @@ import socket
 import threading
 import time
 
-from harness import same
+from harness import RpcError, same
 
+BINARY = ["250-fake", "250-PIPELINING", "250-CHUNKING", "250-BINARYMIME", "250 8BITMIME"]
 HELLO = ["250-fake", "250-PIPELINING", "250 SIZE 10000000"]
 
 
@@ -55,9 +56,9 @@ class Server:
         say("220 fake ESMTP")
         for line in stream:
             self.lines.append(line.rstrip(b"\r\n"))
-            verb = line.split()[0].upper()[:4]
+            verb = (line.split() or [b""])[0].upper()[:4]
             if verb == b"EHLO":
-                say(*HELLO)
+                say(*script.get("hello", HELLO))
             elif verb == b"MAIL":
                 act("mail", "250 2.1.0 ok")
             elif verb == b"RCPT":
@@ -76,6 +77,10 @@ class Server:
                     return
                 self.bodies.append(b"".join(body))
                 act("dot", "250 2.0.0 queued")
+            elif verb == b"BDAT":
+                if not script.get("no-chunk"):
+                    self.bodies.append(stream.read(int(line.split()[1])))
+                act("chunk", "250 2.0.0 queued")
             elif verb == b"QUIT":
                 say("221 bye")
                 return
@@ -84,9 +89,9 @@ class Server:
 
 
 SERVER = Server()
-ACCOUNTS = {"faulty": {"account": {"senders": "*"}, "auth": {"username": None, "password": None},
-                       "smtp": {"host": "127.0.0.1", "port": lambda flow: SERVER.port, "tls": "none", "implicit_tls": "no", "pool_size": 1,
-                                "max_uses": 1}}}
+FAULTY = {"account": {"senders": "*"}, "auth": {"username": None, "password": None},
+          "smtp": {"host": "127.0.0.1", "port": lambda flow: SERVER.port, "tls": "none", "implicit_tls": "no", "pool_size": 1, "max_uses": 1}}
+ACCOUNTS = {"faulty": FAULTY, "faulty-binary": FAULTY}
 
 
 def play(flow, *scripts):
@@ -173,3 +178,29 @@ def test_wishes(flow):
         envelope = dict({"from": "a@example.com", "to": ["b@example.com"]}, **wish)
         same(client.fails(kind, "smtp.send", **mail(envelope=envelope)).data["outcome"], "none", str(wish))
         same(SERVER.bodies, [])
+
+
+def test_binary(flow):
+    """What DATA cannot carry goes as a chunk, byte for byte, where the server takes it, and nowhere else"""
+    raw = "Subject: x\nDate: Thu, 1 Jan 2026 00:00:00 +0000\nMessage-ID: <x@example.com>\n\n.\n" + "x" * 3000 + "\n"
+    client = play(flow, {"hello": BINARY})
+    same(client.call("smtp.send", **mail(account="faulty-binary", raw=raw))["accepted"], ["b@example.com"])
+    same(SERVER.bodies, [raw.replace("\n", "\r\n").encode()])
+    assert b"MAIL FROM:<a@example.com> BODY=BINARYMIME" in SERVER.lines, SERVER.lines
+    client = play(flow)
+    same(client.fails("bad_message", "smtp.send", **mail(raw=raw)).data["outcome"], "none")
+    same(SERVER.bodies, [])
+
+
+def test_refused_chunk(flow):
+    """A server that refuses a chunk, and reads it as commands: the call is `rejected`, and the connection is not used again"""
+    raw = "Subject: x\n\n" + "x" * 1200 + "\nRSET\nMAIL FROM:<evil@example.com>\n"
+    client = play(flow, {"hello": BINARY, "no-chunk": True, "chunk": "503 5.5.1 no"}, {})
+    numbers = [client.begin("smtp.send", **mail(account="faulty-binary", **more)) for more in ({"raw": raw}, {})]
+    try:
+        client.finish(numbers[0])
+        raise AssertionError("a refused chunk was taken for a success")
+    except RpcError as error:
+        same((error.kind, error.data["reply"]["code"]), ("rejected", 503))
+    same(client.finish(numbers[1])[0]["accepted"], ["b@example.com"])
+    same((SERVER.connections, len(SERVER.bodies)), (2, 1))

@@ -413,6 +413,8 @@ static void give_body(struct transcript_run *run, struct slice rest, bool last)
     left = buffer_len(&text);
     do {
         ssize_t n = run->engine->ops->body(run->engine, p, left, last);
+        if (n < 0 && fault_is_set(&run->engine->fault))
+            break; /* which the engine tells */
         if (n < 0 || (n == 0 && left))
             transcript_die(run, "the body is not taken: %zd", n);
         p += n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The SMTP client engine (RFC 5321, with 1870, 2034, 2852, 2920, 3207, 3461, 4954, 6152, 6531, 6710, 8689), and LMTP (RFC 2033)
+/* The SMTP client engine (RFC 5321, with 1870, 2034, 2852, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 6710, 8689), and LMTP (RFC 2033)
  * with engine_config.lmtp. Its surface is engine.h's; here are the requests that it takes and what it tells.
  *
  * Order of the login: greeting, EHLO (HELO where it is refused and neither TLS nor a login is demanded), STARTTLS as the
@@ -10,6 +10,8 @@
  * other, and DATA is said only when a recipient was accepted. Each reply is counted to the command it answers; one
  * reply too many, one of a class that cannot be, or a refused RSET is FAULT_PROTOCOL and ends the connection. The dot
  * after a 354 that came though every recipient was refused ends an empty message: no body byte is sent.
+ * A body of SMTP_BODY_BINARYMIME leaves as one chunk (BDAT … LAST), byte for byte, when the replies to all recipients are in.
+ * A refused chunk ends the connection: whether the server has passed over it, nobody knows.
  * A request's events: a REPLY for each reply, then DONE. Its fault is FAULT_REJECTED when nothing was accepted; single
  * refused recipients are no fault.
  *
@@ -114,6 +116,7 @@ struct smtp_transaction {
     enum smtp_step write_step, read_step;
     size_t write_rcpt, read_rcpt;
     bool mail_accepted, data_accepted;
+    uint64_t chunk_left; /* of BDAT: bytes announced and not yet given */
 };
 void smtp_transaction_init(struct smtp_transaction *t);
 /* As new, for another connection: results and the engine's part are forgotten. */

@@ -100,6 +100,12 @@ static bool orcpt_is_valid(struct slice orcpt)
     return semicolon > 0 && semicolon < orcpt.len;
 }
 
+static int no_binary(struct fault *fault)
+{
+    return fault_set(fault, -EINVAL, FAULT_BAD_MESSAGE, "mail",
+                     "the message holds NUL or lines over 998 bytes, which DATA cannot carry");
+}
+
 static int check_extensions(const struct smtp_client *c, const struct smtp_transaction *t, struct fault *fault)
 {
     const struct smtp_capabilities *caps = &c->caps;
@@ -122,9 +128,8 @@ static int check_extensions(const struct smtp_client *c, const struct smtp_trans
     if (t->body == SMTP_BODY_8BITMIME && !smtp_has(caps, SMTP_EXT_8BITMIME))
         return fault_set(fault, -EINVAL, FAULT_BAD_MESSAGE, "mail",
                          "the message has bytes beyond ASCII, and the server does not offer 8BITMIME");
-    if (t->body == SMTP_BODY_BINARYMIME)
-        return fault_set(fault, -EINVAL, FAULT_BAD_MESSAGE, "mail",
-                         "the message holds NUL or lines over 998 bytes, which DATA cannot carry");
+    if (t->body == SMTP_BODY_BINARYMIME && !(smtp_has(caps, SMTP_EXT_BINARYMIME) && smtp_has(caps, SMTP_EXT_CHUNKING) && t->has_size))
+        return no_binary(fault);
     if (t->has_size && caps->size_max && t->size > caps->size_max)
         return fault_set(fault, -EFBIG, FAULT_BAD_MESSAGE, "mail", "the message has %llu bytes, the server takes %llu",
                          (unsigned long long) t->size, (unsigned long long) caps->size_max);
@@ -160,6 +165,8 @@ static int check_recipient(const struct smtp_client *c, const struct smtp_transa
 
 int smtp_check_envelope(const struct smtp_client *c, const struct smtp_transaction *t, bool sender, struct fault *fault)
 {
+    if (sender && t->body == SMTP_BODY_BINARYMIME)
+        return no_binary(fault); /* step by step there is DATA only */
     if (sender)
         return check_sender(c, t, fault);
     int r = check_recipient(c, t, &t->recipients[0], fault);

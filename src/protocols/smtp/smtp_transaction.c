@@ -38,6 +38,7 @@ void smtp_transaction_reset(struct smtp_transaction *t)
     t->write_step = t->read_step = SMTP_STEP_RSET;
     t->write_rcpt = t->read_rcpt = 0;
     t->mail_accepted = t->data_accepted = false;
+    t->chunk_left = 0;
     for (size_t i = 0; i < t->n_recipients; i++) {
         t->recipients[i].verdict = SMTP_UNDECIDED;
         t->recipients[i].code = 0;
@@ -125,6 +126,29 @@ int smtp_surplus(struct smtp_client *c)
     return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server sends a reply to no command");
 }
 
+/* The body leaves as one chunk instead of behind DATA. */
+static bool is_chunk(const struct smtp_transaction *t)
+{
+    return t->body == SMTP_BODY_BINARYMIME;
+}
+
+/* Somebody gets it: the announcement, and the body follows at once (RFC 3030). */
+static int write_bdat(struct smtp_client *c, struct smtp_transaction *t)
+{
+    struct writer *w = &c->writer;
+
+    writer_begin(w);
+    writer_raw_str(w, "BDAT ");
+    writer_number(w, t->size);
+    writer_raw_str(w, " LAST");
+    t->chunk_left = t->size;
+    t->read_step = SMTP_STEP_FINAL;
+    t->read_rcpt = 0;
+    t->data_accepted = true;
+    c->body_of = &t->request;
+    return smtp_end_command(c);
+}
+
 /* Writes one command of the envelope. */
 static int write_step(struct smtp_client *c, struct smtp_transaction *t)
 {
@@ -150,7 +174,7 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
         return r;
     case SMTP_STEP_DATA:
         t->write_step = SMTP_STEP_BODY;
-        return write_word(c, "DATA");
+        return is_chunk(t) ? write_bdat(c, t) : write_word(c, "DATA");
     case SMTP_STEP_BODY:
     case SMTP_STEP_FINAL:
     case SMTP_STEP_END:
@@ -163,7 +187,7 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
 static int pump_transaction(struct smtp_client *c, struct smtp_transaction *t)
 {
     while (t->write_step < SMTP_STEP_BODY) {
-        if (reply_is_due(t) && !may_pipeline(c))
+        if (reply_is_due(t) && (!may_pipeline(c) || (is_chunk(t) && t->write_step == SMTP_STEP_DATA)))
             return 0;
         if (!reply_is_due(t) && is_hopeless(t)) {
             complete(c, t);
@@ -203,9 +227,11 @@ int smtp_pump(struct smtp_client *c)
                                                  : pump_transaction(c, transaction_of(request));
         if (done <= 0)
             return done;
-        /* The next envelope may follow this body; it may not where the account says so, or the server does not. */
+        /* The next envelope may follow this body; it may not where the account says so, or the server does not, and never
+         * behind a chunk, which might be refused. */
         bool gone = r->state == REQUEST_ANSWERED;
-        if (!(first && gone) && (!may_pipeline(c) || c->config->pipeline == PIPELINE_OFF))
+        bool chunk = !gone && request->kind == SMTP_TRANSACTION && is_chunk(transaction_of(request));
+        if (!(first && gone) && (!may_pipeline(c) || c->config->pipeline == PIPELINE_OFF || chunk))
             return 0;
     }
     if (c->state == SMTP_QUITTING && list_is_empty(&c->engine.requests) && writer_room(&c->writer) >= SMTP_COMMAND_LINE_MAX) {
@@ -219,22 +245,8 @@ int smtp_pump(struct smtp_client *c)
 
 #define PIECE 32768
 
-ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, bool last)
+static void body_is_whole(struct smtp_client *c, struct smtp_request *of)
 {
-    struct smtp_request *of = c->body_of;
-    struct buffer *out = &c->writer.out;
-    char *to;
-
-    if (!of || buffer_room(out) < 2 + SMTP_BODY_END_MAX)
-        return 0;
-    size_t n = MIN(MIN(len, (size_t) PIECE), (buffer_room(out) - SMTP_BODY_END_MAX) / 2);
-    if (buffer_reserve(out, smtp_body_max(n) + SMTP_BODY_END_MAX, &to) < 0)
-        return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, "data", "out of memory");
-    buffer_commit(out, smtp_body_filter(&c->filter, slice_of(bytes, n), to));
-    if (!last || n < len)
-        return (ssize_t) n;
-    /* There is room for it: the dot leaves with the last bytes. */
-    buffer_commit(out, smtp_body_end(&c->filter, out->data + out->end));
     if (of->kind == SMTP_TRANSACTION) {
         transaction_of(of)->write_step = SMTP_STEP_END;
     } else {
@@ -243,6 +255,43 @@ ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, boo
     }
     smtp_mark_end(c, &of->base);
     c->body_of = NULL;
+}
+
+/* As it is, and exactly as much as was announced: a byte too many would be a command. */
+static ssize_t take_chunk(struct smtp_client *c, struct smtp_transaction *t, const char *bytes, size_t len, bool last)
+{
+    if (len > t->chunk_left || (last && len < t->chunk_left))
+        return smtp_fail(c, -EIO, FAULT_BAD_MESSAGE, "data", "the body is not as long as was announced");
+    ssize_t n = len ? writer_body(&c->writer, bytes, MIN(len, (size_t) PIECE)) : 0;
+    if (n < 0)
+        return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, "data", "out of memory");
+    t->chunk_left -= (uint64_t) n;
+    if (!last || (size_t) n < len)
+        return n;
+    body_is_whole(c, &t->request);
+    int r = smtp_pump(c);
+    return r < 0 ? r : n;
+}
+
+ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, bool last)
+{
+    struct smtp_request *of = c->body_of;
+    struct buffer *out = &c->writer.out;
+    char *to;
+
+    if (!of || buffer_room(out) < 2 + SMTP_BODY_END_MAX)
+        return 0;
+    if (of->kind == SMTP_TRANSACTION && is_chunk(transaction_of(of)))
+        return take_chunk(c, transaction_of(of), bytes, len, last);
+    size_t n = MIN(MIN(len, (size_t) PIECE), (buffer_room(out) - SMTP_BODY_END_MAX) / 2);
+    if (buffer_reserve(out, smtp_body_max(n) + SMTP_BODY_END_MAX, &to) < 0)
+        return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, "data", "out of memory");
+    buffer_commit(out, smtp_body_filter(&c->filter, slice_of(bytes, n), to));
+    if (!last || n < len)
+        return (ssize_t) n;
+    /* There is room for it: the dot leaves with the last bytes. */
+    buffer_commit(out, smtp_body_end(&c->filter, out->data + out->end));
+    body_is_whole(c, of);
     int r = smtp_pump(c);
     return r < 0 ? r : (ssize_t) n;
 }
@@ -344,8 +393,9 @@ static int final_reply(struct smtp_client *c, struct smtp_transaction *t, const 
 {
     if (!smtp_reply_is_refusal(reply) && (smtp_reply_class(reply) != SMTP_CLASS_POSITIVE || t->write_step != SMTP_STEP_END))
         return impossible(c, "data");
-    if (t->write_step != SMTP_STEP_END) {
-        /* The verdict came in the middle of the body. What is left cannot be unsaid: the connection is spent. */
+    if (t->write_step != SMTP_STEP_END || (is_chunk(t) && smtp_reply_is_refusal(reply))) {
+        /* The verdict came in the middle of the body, or a server that has refused a chunk may read it as commands: the
+         * connection is spent. */
         push_reply(c, t, SMTP_CONTEXT_FINAL, NULL, reply);
         refuse(t, "data", reply);
         complete(c, t);
