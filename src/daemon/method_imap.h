@@ -49,6 +49,8 @@ struct imap_call {
     /* Filled while it runs. */
     uint32_t uidvalidity;    /* of the selected mailbox */
     bool began;
+    bool rides;              /* on another call's SELECT or EXAMINE, whose answer was not awaited */
+    bool selects_again;      /* that one failed, and this call has asked for itself */
     bool given_away;         /* part of the answer has left */
     bool acted;              /* a command that changes something was answered with yes */
 

@@ -104,7 +104,7 @@ static int start(struct exchange *x, struct session *s, struct fault *fault)
     struct imap_call *call = call_of(x);
     bool pending = false;
     call->session = s;
-    call->began = false;
+    call->began = call->rides = call->selects_again = false;
     call->next_range = 0;
     fault_clear(&call->fault);
     call->fresh = call->in_session || !call->mailbox.data;
@@ -120,6 +120,7 @@ static int start(struct exchange *x, struct session *s, struct fault *fault)
     }
     /* A pure read whose UIDs nobody vouches for need not wait for the answer. */
     call->began = blind;
+    call->rides = pending && blind;
     return blind ? call->ops->begin(call, fault) : 0;
 }
 
@@ -143,6 +144,24 @@ static void select_done(struct imap_call *call, const struct imap_event *e)
         remember_fault(call, &fault);
 }
 
+/* The mailbox that another call asked for did not open, and what was sent behind that was refused for no reason of its own:
+ * this call asks for the mailbox itself, and gets the server's word on it. */
+static bool select_again(struct imap_call *call)
+{
+    struct imap_mailbox_state box;
+    struct fault fault = {.kind = FAULT_NONE};
+    imap_client_selected(imap_call_engine(call), &box);
+    if (!call->rides || call->given_away || (box.selected && imap_mailbox_eq(box.mailbox, call->mailbox)))
+        return false;
+    call->rides = call->began = false;
+    call->selects_again = true;
+    call->next_range = 0;
+    call->select = (struct imap_command){.kind = IMAP_EXAMINE, .mailbox = call->mailbox};
+    if (imap_call_command(call, &call->select, &fault) < 0)
+        remember_fault(call, &fault);
+    return true;
+}
+
 static void event(struct exchange *x, struct session *s, const struct engine_event *base)
 {
     struct imap_call *call = call_of(x);
@@ -155,6 +174,10 @@ static void event(struct exchange *x, struct session *s, const struct engine_eve
             select_done(call, e);
         return;
     }
+    if (call->selects_again && !call->began)
+        return; /* what went out too early */
+    if (base->type == ENGINE_EVENT_DONE && base->fault && select_again(call))
+        return;
     if (call->mailbox.data && !call->uidvalidity) {
         struct imap_mailbox_state box;
         imap_client_selected(imap_call_engine(call), &box);

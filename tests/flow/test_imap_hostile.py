@@ -6,7 +6,7 @@ import json
 import time
 
 from fake_imap import FakeImap
-from harness import INVALID_PARAMS, same, text_of
+from harness import INVALID_PARAMS, RpcError, same, text_of
 
 
 @contextlib.contextmanager
@@ -208,3 +208,34 @@ def test_pipelining(flow):
             for uid, number in enumerate(numbers, 1):
                 same([(one["uid"], one["flags"]) for one in client.finish(number)[0]["messages"]], [(uid, [f"f{uid}"])])
         same((server.connections, len(server.said("EXAMINE")), len(server.said("SELECT"))), (1, 1, 0))
+
+
+def test_riding(flow):
+    """Calls that went out behind another's EXAMINE get the server's word on the mailbox, not what came of it"""
+    examined, searches = [], []
+
+    def examine(server, wire, tag, line):
+        examined.append(tag)
+        if len(examined) > 1:
+            wire.sendall(f"{tag} NO [NONEXISTENT] no such mailbox\r\n".encode())
+
+    def search(server, wire, tag, line):
+        searches.append(tag)
+        if len(searches) == 2:
+            wire.sendall(f"{examined[0]} NO [NONEXISTENT] no such mailbox\r\n".encode())
+            for one in searches:
+                wire.sendall(f"{one} BAD no mailbox is selected\r\n".encode())
+
+    with FakeImap({"EXAMINE": examine, "UID SEARCH": search}, capabilities="IMAP4rev1 UIDPLUS ESEARCH") as server:
+        account = server.account()
+        account["imap"]["pool_size"] = 1
+        with flow.own_daemon({"a": account}) as daemon, daemon.client() as client:
+            numbers = [client.begin("imap.search", account="a", mailbox="Gone", query=query) for query in ("ALL", "SEEN")]
+            errors = []
+            for number in numbers:
+                try:
+                    client.finish(number)
+                except RpcError as error:
+                    errors.append((error.kind, error.data.get("reply", {}).get("status"), error.message))
+            same([error[:2] for error in errors], [("rejected", "NO"), ("rejected", "NO")], f"{errors} {server.lines}")
+            same(len(examined), 2)
