@@ -258,6 +258,30 @@ START_TEST(long_body)
 }
 END_TEST
 
+/* Why a token was refused stands in the challenge before the refusal. */
+START_TEST(bearer_reason)
+{
+    struct engine_config config = {.tls = TLS_POLICY_NONE, .domain = "me", .wants_login = true, .has_token = true,
+                                   .allow_plaintext_auth = true, .username = "ann"};
+    struct peer *p = calloc(1, sizeof(*p));
+    struct secret *token = secret_new("token", 5);
+    struct engine_event *ev;
+
+    p->e = smtp_client_new(&config);
+    say(p, "220 hi\r\n", ENGINE_EVENT_READY);
+    say(p, "250-hi\r\n250 AUTH XOAUTH2\r\n", ENGINE_EVENT_READY);
+    ck_assert_int_eq(p->e->ops->credential(p->e, token), 0);
+    say(p, "334 eyJzdGF0dXMiOiI0MDAifQ==\r\n", ENGINE_EVENT_READY);
+    ck_assert_int_eq(p->e->ops->feed(p->e, "535 no\r\n", 8), 0);
+    ck_assert_int_lt(p->e->ops->next(p->e, &ev), 0);
+    ck_assert_int_eq((int) p->e->fault.kind, (int) FAULT_AUTH);
+    ck_assert_ptr_nonnull(strstr(p->e->fault.text, "no ({\"status\":\"400\"})"));
+    engine_free(p->e);
+    secret_unref(token);
+    free(p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("smtp");
@@ -269,6 +293,7 @@ int main(void)
     tcase_add_test(t, reply_text);
     tcase_add_test(t, long_envelope);
     tcase_add_test(t, long_body);
+    tcase_add_test(t, bearer_reason);
     suite_add_tcase(suite, t);
     return unit_run(suite);
 }

@@ -106,6 +106,23 @@ static int auth_step(struct smtp_client *c, int r, const struct fault *fault)
     return send_auth_reply(c);
 }
 
+/* What a bearer mechanism was told before the refusal says more than the refusal. */
+static void add_reason(struct smtp_client *c)
+{
+    struct slice reason = c->sasl ? sasl_server_error(c->sasl) : SLICE_EMPTY;
+    char *text = c->engine.fault.text;
+    size_t len = strlen(text), room = sizeof(c->engine.fault.text) - len;
+
+    if (reason.len == 0 || room < 8)
+        return;
+    text[len++] = ' ';
+    text[len++] = '(';
+    fault_clean_text(text + len, room - 3, reason);
+    len += strlen(text + len);
+    text[len++] = ')';
+    text[len] = '\0';
+}
+
 static int auth_refused(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct smtp_command *login = smtp_open_command(c, SMTP_VERB_LOGIN);
@@ -119,9 +136,10 @@ static int auth_refused(struct smtp_client *c, const struct smtp_reply *reply)
         smtp_complete_command(c, login, reply);
         return 0;
     }
-    if (smtp_reply_class(reply) == SMTP_CLASS_TRANSIENT)
-        return smtp_fail_reply(c, -EPERM, FAULT_REJECTED, "auth", reply);
-    return smtp_fail_reply(c, -EPERM, FAULT_AUTH, "auth", reply);
+    enum fault_kind kind = smtp_reply_class(reply) == SMTP_CLASS_TRANSIENT ? FAULT_REJECTED : FAULT_AUTH;
+    int r = smtp_fail_reply(c, -EPERM, kind, "auth", reply);
+    add_reason(c);
+    return r;
 }
 
 static int auth_reply(struct smtp_client *c, const struct smtp_reply *reply)
