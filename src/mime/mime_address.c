@@ -261,13 +261,19 @@ static int finish_entry(struct address_parser *p, const struct entry *e, struct 
     }
     if (!e->has_angle && !e->has_at)
         return finish_nameless(p, e, tail);
+    if (e->has_angle && phrase.len == 0 && slice_trim(e->angle).len == 0) {
+        mime_defect(p->d, "empty angle brackets");
+        return 0;
+    }
     struct mime_address *a = new_address(p);
     if (!a)
         return -ENOMEM;
     int r;
     if (e->has_angle) {
         r = clean_address(p->d, e->angle, &a->address);
-        if (r == 0)
+        /* An address in front of the brackets that hold it is no name. */
+        bool repeated = slice_eq(slice_trim(buffer_slice(&p->bare)), a->address);
+        if (r == 0 && !repeated)
             r = name_or_comment(p, e, a, phrase);
     } else {
         r = finish_bare(p, e, a);

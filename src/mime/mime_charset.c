@@ -6,7 +6,7 @@
 #include <errno.h>
 
 /* Keys are spelt without anything but letters and digits; a leading "x" falls away when the rest is known. Values:
- * a table, "utf8", "ascii", or iconv's name in capitals. Labels that are used for their supersets stand for those. */
+ * a table, "utf8", "ascii", "jis" (ISO-2022-JP with what Windows puts into it), or iconv's name in capitals. Labels that are used for their supersets stand for those. */
 /* clang-format off */
 static const struct {
     const char *key, *value;
@@ -35,12 +35,13 @@ static const struct {
     {"shiftjis", "CP932"},       {"sjis", "CP932"},           {"mskanji", "CP932"},        {"windows31j", "CP932"},
     {"cp932", "CP932"},          {"ms932", "CP932"},          {"csshiftjis", "CP932"},     {"shiftjisms", "CP932"},
     {"eucjp", "EUC-JP-MS"},      {"euc", "EUC-JP-MS"},        {"ujis", "EUC-JP-MS"},       {"eucjpms", "EUC-JP-MS"},
-    {"iso2022jp", "ISO-2022-JP-3"}, {"iso2022jp1", "ISO-2022-JP-2"}, {"iso2022jp2", "ISO-2022-JP-2"},
-    {"iso2022jp3", "ISO-2022-JP-3"}, {"iso2022jpms", "ISO-2022-JP-3"}, {"csiso2022jp", "ISO-2022-JP-3"},
-    {"cp50220", "ISO-2022-JP-3"}, {"cp50221", "ISO-2022-JP-3"}, {"jis", "ISO-2022-JP-3"}, {"jis7", "ISO-2022-JP-3"},
+    {"iso2022jp", "jis"}, {"iso2022jp1", "ISO-2022-JP-2"}, {"iso2022jp2", "ISO-2022-JP-2"},
+    {"iso2022jp3", "ISO-2022-JP-3"}, {"iso2022jpms", "jis"}, {"csiso2022jp", "jis"},
+    {"cp50220", "jis"}, {"cp50221", "jis"}, {"cp50222", "jis"}, {"jis", "jis"}, {"jis7", "jis"},
     {"gb2312", "GB18030"},       {"gbk", "GB18030"},          {"gb18030", "GB18030"},      {"cp936", "GB18030"},
     {"windows936", "GB18030"},   {"euccn", "GB18030"},        {"gb231280", "GB18030"},     {"chinese", "GB18030"},
-    {"csgb2312", "GB18030"},     {"hzgb2312", "HZ"},          {"hz", "HZ"},                {"iso2022cn", "ISO-2022-CN"},
+    {"csgb2312", "GB18030"},      {"cngb", "GB18030"},
+        {"hzgb2312", "HZ"},          {"hz", "HZ"},                {"iso2022cn", "ISO-2022-CN"},
     {"iso2022cnext", "ISO-2022-CN-EXT"},
     {"big5", "BIG5-HKSCS"},      {"cp950", "CP950"},          {"big5hkscs", "BIG5-HKSCS"}, {"cnbig5", "BIG5-HKSCS"},
     {"csbig5", "BIG5-HKSCS"},    {"euctw", "EUC-TW"},         {"big5eten", "BIG5-HKSCS"},
@@ -89,6 +90,8 @@ static void charset_take(const char *value, struct mime_charset *ret)
         ret->kind = MIME_CHARSET_UNDECLARED;
     else if (strcmp(value, "utf8") == 0)
         ret->kind = MIME_CHARSET_UTF8;
+    else if (strcmp(value, "jis") == 0)
+        *ret = (struct mime_charset){.kind = MIME_CHARSET_JIS, .iconv_name = "EUC-JP-MS"};
     else if ((ret->upper = table_named(value)))
         ret->kind = MIME_CHARSET_TABLE;
 }
@@ -176,7 +179,7 @@ static iconv_t decoder_iconv(struct mime_decoder *d, const char *name)
 int mime_conversion_init(struct mime_conversion *c, struct mime_decoder *d, const struct mime_charset *charset)
 {
     *c = (struct mime_conversion){.charset = *charset, .cd = (iconv_t) -1};
-    if (charset->kind == MIME_CHARSET_ICONV) {
+    if (charset->kind == MIME_CHARSET_ICONV || charset->kind == MIME_CHARSET_JIS) {
         c->cd = decoder_iconv(d, charset->iconv_name);
         if (c->cd == (iconv_t) -1 && errno == ENOMEM)
             return -ENOMEM;
@@ -351,6 +354,86 @@ static size_t convert_iconv(struct mime_conversion *c, const char *p, size_t len
     return replace_nuls(c, out, (size_t) (to - out));
 }
 
+/* The escape at the front of `p`: its length and the set it chooses. 0: none that is known; *ret_open: the input ends
+ * before that can be told. */
+static size_t jis_escape(const char *p, size_t len, enum mime_jis_set *ret, bool *ret_open)
+{
+    static const struct {
+        const char *text;
+        enum mime_jis_set set;
+    } escapes[] = {
+        {"\x1b(B", MIME_JIS_ASCII},  {"\x1b(J", MIME_JIS_ASCII},  {"\x1b(H", MIME_JIS_ASCII},
+        {"\x1b(I", MIME_JIS_KANA},   {"\x1b$@", MIME_JIS_X0208},  {"\x1b$B", MIME_JIS_X0208},
+        {"\x1b$(@", MIME_JIS_X0208}, {"\x1b$(B", MIME_JIS_X0208}, {"\x1b$(D", MIME_JIS_X0212},
+    };
+    *ret_open = false;
+    for (size_t i = 0; i < ARRAY_LEN(escapes); i++) {
+        size_t n = strlen(escapes[i].text);
+        if (len >= n && memcmp(p, escapes[i].text, n) == 0) {
+            *ret = escapes[i].set;
+            return n;
+        }
+        *ret_open |= len < n && memcmp(p, escapes[i].text, len) == 0;
+    }
+    return 0;
+}
+
+/* One character in EUC-JP. */
+static size_t jis_char(struct mime_conversion *c, const char *euc, size_t len, char *out)
+{
+    char *in = (char *) (uintptr_t) euc, *to = out;
+    size_t in_left = len, room = 8;
+    if (iconv(c->cd, &in, &in_left, &to, &room) != (size_t) -1)
+        return (size_t) (to - out);
+    iconv(c->cd, NULL, NULL, NULL, NULL);
+    c->damaged = true;
+    return put_replacement(out);
+}
+
+/* ISO-2022-JP as it is sent: with the characters that Windows has in the free rows, and half-width katakana. The bytes
+ * between escapes are those of EUC-JP without their high bits. */
+static size_t convert_jis(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
+{
+    size_t i = 0, o = 0;
+    while (i < len) {
+        bool open = false;
+        char b = p[i];
+        size_t n = b == '\x1b' ? jis_escape(p + i, len - i, &c->jis_set, &open) : 0;
+        bool pair = (c->jis_set == MIME_JIS_X0208 || c->jis_set == MIME_JIS_X0212) && b > ' ' && b < '\x7f';
+        if (n) {
+            i += n;
+            continue;
+        }
+        if ((open || (pair && i + 1 == len)) && !last) {
+            c->n_pending = (unsigned) (len - i);
+            memmove(c->pending, p + i, len - i);
+            break;
+        }
+        if (pair && i + 1 < len && p[i + 1] > ' ' && p[i + 1] < '\x7f') {
+            const char euc[3] = {'\x8f', (char) (b | '\x80'), (char) (p[i + 1] | '\x80')};
+            size_t from = c->jis_set == MIME_JIS_X0208;
+            o += jis_char(c, euc + from, 3 - from, out + o);
+            i += 2;
+            continue;
+        }
+        i++;
+        if (c->jis_set == MIME_JIS_KANA && b > ' ' && b < '\x60') {
+            const char euc[2] = {'\x8e', (char) (b | '\x80')};
+            o += jis_char(c, euc, 2, out + o);
+        } else if (b <= 0 || b == '\x1b' || pair) {
+            c->had_nul |= b == 0;
+            c->damaged |= b != 0;
+            o += put_replacement(out + o);
+        } else {
+            /* Every line begins in ASCII. */
+            if (b == '\n')
+                c->jis_set = MIME_JIS_ASCII;
+            out[o++] = b;
+        }
+    }
+    return o;
+}
+
 static size_t convert(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
 {
     switch (c->charset.kind) {
@@ -362,6 +445,8 @@ static size_t convert(struct mime_conversion *c, const char *p, size_t len, bool
         return convert_table(c, p, len, out);
     case MIME_CHARSET_ICONV:
         return convert_iconv(c, p, len, last, out);
+    case MIME_CHARSET_JIS:
+        return convert_jis(c, p, len, last, out);
     }
     return 0;
 }

@@ -19,12 +19,15 @@ enum mime_charset_kind {
     MIME_CHARSET_UTF8,
     MIME_CHARSET_TABLE,
     MIME_CHARSET_ICONV,
+    MIME_CHARSET_JIS, /* ISO-2022-JP and its relatives: iconv behind a step of our own */
 };
+
+enum mime_jis_set { MIME_JIS_ASCII, MIME_JIS_KANA, MIME_JIS_X0208, MIME_JIS_X0212 };
 
 struct mime_charset {
     enum mime_charset_kind kind;
     const uint16_t *upper;  /* MIME_CHARSET_TABLE */
-    const char *iconv_name; /* MIME_CHARSET_ICONV: static */
+    const char *iconv_name; /* MIME_CHARSET_ICONV and _JIS: static */
 };
 
 /* What the name stands for. */
@@ -42,6 +45,7 @@ static inline size_t mime_convert_max(size_t n)
 struct mime_conversion {
     struct mime_charset charset;
     iconv_t cd;       /* borrowed from the decoder; reset at the start of a conversion */
+    enum mime_jis_set jis_set; /* MIME_CHARSET_JIS: what the last escape chose */
     char pending[16]; /* an unfinished character */
     unsigned n_pending;
     bool damaged; /* something did not convert */

@@ -59,7 +59,7 @@ struct id_list {
     size_t n, cap;
 };
 
-/* One more id, without the white space that folding may have left in it. */
+/* One more id. White space in it goes where the line was folded; else it is part of the id, odd as that is. */
 static int id_add(struct mime_decoder *d, struct id_list *list, struct slice raw)
 {
     struct slice id;
@@ -78,9 +78,17 @@ static int id_add(struct mime_decoder *d, struct id_list *list, struct slice raw
     }
     buffer_clear(&d->text);
     buffer_clear(&d->bytes);
-    for (size_t i = 0; i < raw.len; i++)
-        if (!mime_is_space(raw.data[i]) && buffer_append_char(&d->bytes, raw.data[i]) < 0)
+    for (size_t i = 0, end; i < raw.len; i = end) {
+        bool folded = false;
+        for (end = i; end < raw.len && mime_is_space(raw.data[end]); end++)
+            folded |= raw.data[end] == '\n' || raw.data[end] == '\r';
+        if (end == i)
+            end++;
+        else if (folded)
+            continue;
+        if (buffer_append_char(&d->bytes, mime_is_space(raw.data[i]) ? ' ' : raw.data[i]) < 0)
             return -ENOMEM;
+    }
     int r = mime_text_append(d, NULL, buffer_slice(&d->bytes), true);
     buffer_clear(&d->bytes);
     if (r == 0)

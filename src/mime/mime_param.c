@@ -360,15 +360,20 @@ int mime_parse_disposition(struct mime_decoder *d, struct slice raw, struct slic
                            struct mime_params *ret_params)
 {
     struct slice name = SLICE_EMPTY;
-    size_t i = mime_skip_cfws(raw, 0), len = token_len(raw, i);
+    size_t i = mime_skip_cfws(raw, 0);
+    bool quoted = i < raw.len && raw.data[i] == '"';
+    i += quoted;
+    size_t len = token_len(raw, i);
     int r = 0;
     /* "filename=x" alone: parameters without a disposition. */
     if (len && mime_skip_cfws(raw, i + len) < raw.len && raw.data[mime_skip_cfws(raw, i + len)] == '=')
         len = 0;
     if (len)
         r = lower_copy(d, slice_of(raw.data + i, len), &name);
+    i += len;
+    i += quoted && i < raw.len && raw.data[i] == '"';
     if (r == 0)
-        r = params_parse(d, raw, i + len, ret_params);
+        r = params_parse(d, raw, i, ret_params);
     if (r == 0)
         *ret_disposition = name;
     return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mime_text.h"
 
+#include "mime_base64.h"
 #include "mime_internal.h"
 #include "mime_transfer.h"
 #include "utf8.h"
@@ -177,25 +178,36 @@ static size_t q_decode(struct slice s, char *out)
 }
 
 /* The word's bytes, behind those that wait for their conversion. */
-static int word_bytes(struct mime_decoder *d, const struct encoded_word *w)
+static int word_bytes(struct mime_decoder *d, const struct encoded_word *w, struct mime_transfer *t, bool goes_on)
 {
-    struct mime_transfer t;
     char *out;
-    mime_transfer_init(&t, MIME_ENCODING_BASE64);
-    int r = buffer_reserve(&d->bytes, mime_transfer_max(&t, w->text.len) + mime_transfer_max(&t, 0), &out);
+    int r = buffer_reserve(&d->bytes, mime_transfer_max(t, w->text.len) + mime_transfer_max(t, 0), &out);
     if (r < 0)
         return -ENOMEM;
     size_t n;
     if (w->base64) {
-        n = mime_transfer_decode(&t, w->text, out);
-        n += mime_transfer_finish(&t, out + n);
-        if (t.damaged)
-            mime_defect(d, "damaged base64 in an encoded word");
+        n = mime_transfer_decode(t, w->text, out);
+        if (!goes_on) {
+            n += mime_transfer_finish(t, out + n);
+            if (t->damaged)
+                mime_defect(d, "damaged base64 in an encoded word");
+        }
     } else {
         n = q_decode(w->text, out);
     }
     buffer_commit(&d->bytes, n);
     return 0;
+}
+
+/* Whether the word's base64 ends inside a character's bits, which go on in the next word: encoders that cut the finished
+ * text do so. Where padding was only left out, the bits behind the last byte are zero. */
+static bool word_goes_on(const struct encoded_word *w, const struct encoded_word *next)
+{
+    size_t n = w->text.len % 4;
+    if (!w->base64 || !next->base64 || n == 0 || slice_find(w->text, '=') < w->text.len)
+        return false;
+    int last = mime_base64_values[(unsigned char) w->text.data[w->text.len - 1]];
+    return n == 1 || (last >= 0 && (last & (n == 2 ? 15 : 3)));
 }
 
 static int words_flush(struct mime_decoder *d, struct slice charset)
@@ -252,12 +264,26 @@ static bool only_space(struct slice s)
     return slice_trim(s).len == 0;
 }
 
+/* Whether a word that takes up the bits of `w`, which begins at `i`, follows at once. */
+static bool next_goes_on(struct slice raw, size_t i, const struct encoded_word *w)
+{
+    struct encoded_word next;
+    if (!w->base64 || w->text.len % 4 == 0)
+        return false;
+    size_t at = i + w->len;
+    while (at < raw.len && mime_is_space(raw.data[at]))
+        at++;
+    return word_parse(slice_from(raw, at), &next) && slice_eq_ci(next.charset, w->charset) && word_goes_on(w, &next);
+}
+
 int mime_text_append_words(struct mime_decoder *d, struct slice raw)
 {
     struct slice charset = SLICE_EMPTY; /* of the bytes that wait */
     size_t literal = 0, i = 0;
-    bool after_word = false;
+    bool after_word = false, goes_on = false; /* base64 that the last word has not finished */
+    struct mime_transfer t;
 
+    mime_transfer_init(&t, MIME_ENCODING_BASE64);
     buffer_clear(&d->bytes);
     while (i < raw.len) {
         struct encoded_word w;
@@ -276,8 +302,11 @@ int mime_text_append_words(struct mime_decoder *d, struct slice raw)
             r = words_flush(d, charset);
         if (r == 0 && !joined)
             r = append_literal(d, between);
+        if (!goes_on)
+            mime_transfer_init(&t, MIME_ENCODING_BASE64);
+        goes_on = next_goes_on(raw, i, &w);
         if (r == 0)
-            r = word_bytes(d, &w);
+            r = word_bytes(d, &w, &t, goes_on);
         if (r < 0)
             return r;
         charset = w.charset;

@@ -55,7 +55,14 @@ START_TEST(encoded_words)
     ck_slice_eq(decoded("=?gb2312?B?xOO6ww==?="), "你好");
     ck_slice_eq(decoded("=?x-sjis?B?k/qWew==?="), "日本");
     ck_slice_eq(decoded("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
+    ck_slice_eq(decoded("=?iso-2022-jp?B?GyRCLSEbKEkxGyhCYQ==?="), "①ｱa");
+    ck_slice_eq(decoded("=?iso-2022-jp?B?GyRCRnw=?= =?iso-2022-jp?B?S1w4bBsoQg==?="), "日本語");
+    ck_slice_eq(decoded("=?iso-2022-jp?B?GyRCKSkhIRsoQg==?="), "\xef\xbf\xbd\xe3\x80\x80");
     ck_slice_eq(decoded("=?koi8-r?B?8NLJ18XU?="), "Привет");
+    /* A finished base64 text cut anywhere; padding left out is something else. */
+    ck_slice_eq(decoded("=?utf-8?B?w6kuc?= =?utf-8?B?GRm?="), "é.pdf");
+    ck_slice_eq(decoded("=?utf-8?B?w6k?= =?utf-8?B?w6k?="), "éé");
+    ck_slice_eq(decoded("=?utf-8?B?YQ?= =?utf-8?B?YQ?="), "aa");
     ck_slice_eq(decoded("=?utf-8?Q?not closed"), "=?utf-8?Q?not closed");
     ck_slice_eq(decoded("a=?utf-8?q?=C3=B6?=b"), "aöb");
     ck_slice_eq(decoded("folded\r\n  here"), "folded  here");
@@ -107,6 +114,8 @@ START_TEST(addresses)
     check_addresses("\"quoted local\"@x", "|\"quoted local\"@x");
     check_addresses("ann@x; bob@x", "|ann@x; |bob@x");
     check_addresses("root", "|root");
+    check_addresses("ann@x <ann@x>", "|ann@x");
+    check_addresses("<>, bob@x", "|bob@x");
     check_addresses("", "");
     check_addresses(" , ,, ", "");
     check_addresses("=?utf-8?Q?Ann_<ann@x>?=", "Ann|ann@x");
@@ -209,10 +218,10 @@ START_TEST(message_ids)
 {
     struct slice *ids;
     size_t n;
-    ck_assert_int_eq(mime_parse_message_ids(&decoder, SLICE("<a@b> (x)\r\n <c d@e>"), &ids, &n), 0);
+    ck_assert_int_eq(mime_parse_message_ids(&decoder, SLICE("<a@\r\n b> (x)\r\n <c d@e>"), &ids, &n), 0);
     ck_assert_uint_eq(n, 2);
     ck_slice_eq(ids[0], "a@b");
-    ck_slice_eq(ids[1], "cd@e");
+    ck_slice_eq(ids[1], "c d@e");
     ck_assert_int_eq(mime_parse_message_ids(&decoder, SLICE("a@b"), &ids, &n), 0);
     ck_assert_uint_eq(n, 1);
     ck_assert_int_eq(mime_parse_message_ids(&decoder, SLICE("Your message of Monday"), &ids, &n), 0);
