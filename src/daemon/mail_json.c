@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mail_json.h"
 
+#include "mime_report.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -246,6 +247,41 @@ void mail_write_member_or_null(struct json_writer *w, const char *key, struct sl
 {
     json_write_key(w, key);
     json_write_string_or_null(w, s.len ? s : SLICE_EMPTY);
+}
+
+int mail_write_report(struct json_writer *w, struct mime_message *m)
+{
+    struct mime_report *report;
+    struct arena scratch;
+    scratch_begin(m, &scratch);
+    int r = mime_report_find(m, &report);
+    if (r == 0 && !report) {
+        json_write_member_null(w, "report");
+    } else if (r == 0) {
+        json_write_key(w, "report");
+        json_write_object_begin(w);
+        json_write_member_string(w, "type", slice_of_str(mime_report_kind_name(report->kind)));
+        json_write_member_string(w, "part", report->part->number);
+        mail_write_member_or_null(w, "original", report->original ? report->original->number : SLICE_EMPTY);
+        mail_write_member_or_null(w, "original_message_id", report->original_message_id);
+        json_write_key(w, "recipients");
+        json_write_array_begin(w);
+        for (const struct mime_report_recipient *to = report->recipients; to; to = to->next) {
+            json_write_object_begin(w);
+            mail_write_member_or_null(w, "final_recipient", to->final_recipient);
+            mail_write_member_or_null(w, "original_recipient", to->original_recipient);
+            mail_write_member_or_null(w, "action", to->action);
+            mail_write_member_or_null(w, "status", to->status);
+            mail_write_member_or_null(w, "remote_mta", to->remote_mta);
+            mail_write_member_or_null(w, "diagnostic", to->diagnostic);
+            mail_write_member_or_null(w, "disposition", to->disposition);
+            json_write_object_end(w);
+        }
+        json_write_array_end(w);
+        json_write_object_end(w);
+    }
+    scratch_end(m, &scratch);
+    return r;
 }
 
 static void write_params(struct json_writer *w, const struct mime_params *params)

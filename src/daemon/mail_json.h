@@ -14,6 +14,8 @@ int mail_write_headers(struct json_writer *w, struct mime_message *m, const stru
 int mail_write_known(struct json_writer *w, struct mime_message *m) ATTR_WARN_UNUSED;
 /* `"content_type": "type/subtype"` */
 void mail_write_content_type(struct json_writer *w, const struct mime_part *p);
+/* `"report": {…}`, null where it is none. The same errors. */
+int mail_write_report(struct json_writer *w, struct mime_message *m) ATTR_WARN_UNUSED;
 /* The tree of parts as one value; sizes are the parts' decoded_size. */
 void mail_write_structure(struct json_writer *w, const struct mime_part *p);
 /* Null where the text is empty. */

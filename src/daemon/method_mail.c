@@ -107,8 +107,10 @@ static int parse_head(struct op *op, struct parse_state *st)
 /* Some of the part's text into the open string. 1: the part is through. */
 static int write_text_piece(struct op *op, struct parse_state *st, size_t *budget)
 {
+    const struct api_mail_parse_params *params = op->params;
+    enum mime_read_mode mode = params->flowed ? MIME_READ_UNFOLDED : MIME_READ_TEXT;
     struct slice piece;
-    if (!st->reader && !(st->reader = mime_part_reader_new(st->m, st->part, MIME_READ_TEXT)))
+    if (!st->reader && !(st->reader = mime_part_reader_new(st->m, st->part, mode)))
         return -ENOMEM;
     do {
         int r = mime_part_read(st->reader, &piece);
@@ -264,13 +266,14 @@ static int parse_attachments(struct op *op, struct parse_state *st, size_t *budg
     return st->part ? 0 : 1;
 }
 
-static void parse_tail(struct op *op, struct parse_state *st)
+static int parse_tail(struct op *op, struct parse_state *st)
 {
     struct json_writer *w = &op->w;
     const struct mime_defects *d = &st->m->defects;
     json_write_array_end(w); /* of the attachments */
     json_write_key(w, "structure");
     mail_write_structure(w, st->m->root);
+    int r = mail_write_report(w, st->m);
     json_write_member_uint(w, "size", body_size(st->raw));
     json_write_key(w, "defects");
     json_write_array_begin(w);
@@ -280,6 +283,7 @@ static void parse_tail(struct op *op, struct parse_state *st)
         json_write_str(w, "and more");
     json_write_array_end(w);
     json_write_object_end(w);
+    return r;
 }
 
 static int mail_parse_prepare(struct op *op)
@@ -313,8 +317,8 @@ static int parse_step(struct op *op, struct parse_state *st, size_t *budget, boo
         r = parse_attachments(op, st, budget, ret_wait);
         break;
     case PARSE_TAIL:
-        parse_tail(op, st);
-        return 1;
+        r = parse_tail(op, st);
+        return r < 0 ? r : 1;
     }
     if (r == 1)
         st->phase++;

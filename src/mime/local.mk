@@ -11,6 +11,7 @@ libmime_la_SOURCES = \
 	%reldir%/mime_compose_plan.c \
 	%reldir%/mime_date.c \
 	%reldir%/mime_field.c \
+	%reldir%/mime_flowed.c %reldir%/mime_flowed.h \
 	%reldir%/mime_fold.c %reldir%/mime_fold.h \
 	%reldir%/mime_header.h \
 	%reldir%/mime_internal.h \
@@ -19,6 +20,7 @@ libmime_la_SOURCES = \
 	%reldir%/mime_envelope.c %reldir%/mime_envelope.h \
 	%reldir%/mime_raw.c %reldir%/mime_raw.h \
 	%reldir%/mime_reader.c \
+	%reldir%/mime_report.c %reldir%/mime_report.h \
 	%reldir%/mime_scan.c %reldir%/mime_scan.h \
 	%reldir%/mime_sort.c \
 	%reldir%/mime_source.c %reldir%/mime_source.h \

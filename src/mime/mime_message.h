@@ -62,9 +62,10 @@ int mime_message_header(const struct mime_message *m, const struct mime_part *pa
 /* The part with this section number, or NULL. */
 struct mime_part *mime_message_find(const struct mime_message *m, struct slice number);
 
-/* The content of a leaf, to be pulled in pieces: transfer decoding only, or text as UTF-8 without NUL, line ends LF. */
+/* The content of a leaf, to be pulled in pieces: transfer decoding only; text as UTF-8 without NUL, line ends LF; or such
+ * text with its paragraphs put together where it says format=flowed. */
 struct mime_part_reader;
-enum mime_read_mode { MIME_READ_BYTES, MIME_READ_TEXT };
+enum mime_read_mode { MIME_READ_BYTES, MIME_READ_TEXT, MIME_READ_UNFOLDED };
 /* NULL when out of memory. The message outlives the reader. */
 struct mime_part_reader *mime_part_reader_new(struct mime_message *m, const struct mime_part *part,
                                               enum mime_read_mode mode);

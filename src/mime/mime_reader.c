@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mime_message.h"
 
+#include "mime_flowed.h"
 #include "mime_internal.h"
 #include "utf8.h"
 
@@ -24,6 +25,8 @@ struct mime_part_reader {
     char *decoded, *text; /* of that many input bytes */
     enum { READER_START, READER_BODY, READER_GUESSED, READER_END } state;
     bool cr_waits; /* text: the last piece ended with CR */
+    struct mime_flowed flowed;
+    char *unfolded; /* NULL: the text is not unfolded */
 };
 
 static struct mime_part_reader *reader_new(struct mime_decoder *d, const struct mime_source *src,
@@ -42,9 +45,9 @@ static struct mime_part_reader *reader_new(struct mime_decoder *d, const struct 
     size_t room = mime_transfer_max(&r->transfer, r->chunk) + mime_transfer_max(&r->transfer, 0);
     if (encoding != MIME_ENCODING_IDENTITY)
         r->decoded = malloc(room);
-    if (mode == MIME_READ_TEXT)
+    if (mode != MIME_READ_BYTES)
         r->text = malloc(mime_convert_max(room) + mime_convert_max(0) + 1);
-    if ((encoding != MIME_ENCODING_IDENTITY && !r->decoded) || (mode == MIME_READ_TEXT && !r->text)) {
+    if ((encoding != MIME_ENCODING_IDENTITY && !r->decoded) || (mode != MIME_READ_BYTES && !r->text)) {
         mime_part_reader_free(r);
         return NULL;
     }
@@ -63,8 +66,17 @@ struct mime_part_reader *mime_part_reader_new(struct mime_message *m, const stru
 {
     struct mime_source src = mime_source_part(&m->source, part->body_offset, part->body_size);
     struct mime_part_reader *r = reader_new(&m->decoder, &src, part->encoding, part->charset, mode);
-    if (r)
-        r->part = part;
+    if (!r)
+        return NULL;
+    r->part = part;
+    if (mode == MIME_READ_UNFOLDED && mime_flowed_init(&r->flowed, part)) {
+        size_t decoded = mime_transfer_max(&r->transfer, r->chunk) + mime_transfer_max(&r->transfer, 0);
+        r->unfolded = malloc(mime_flowed_max(mime_convert_max(decoded) + mime_convert_max(0) + 1));
+        if (!r->unfolded) {
+            mime_part_reader_free(r);
+            return NULL;
+        }
+    }
     return r;
 }
 
@@ -75,6 +87,7 @@ void mime_part_reader_free(struct mime_part_reader *r)
     mime_window_done(&r->w);
     free(r->decoded);
     free(r->text);
+    free(r->unfolded);
     free(r);
 }
 
@@ -219,6 +232,8 @@ static int next_text(struct mime_part_reader *r, struct slice *ret, bool *ret_en
     *ret = slice_of(r->text, n);
     if (first && slice_starts(*ret, SLICE("\xef\xbb\xbf")))
         *ret = slice_from(*ret, 3);
+    if (r->unfolded)
+        *ret = slice_of(r->unfolded, mime_flowed_feed(&r->flowed, *ret, *ret_end, r->unfolded));
     return 0;
 }
 
@@ -251,7 +266,7 @@ int mime_part_read(struct mime_part_reader *r, struct slice *ret)
     *ret = SLICE("");
     /* A piece may decode to nothing; only the end is empty. */
     while (r->state != READER_END && ret->len == 0) {
-        int e = r->mode == MIME_READ_TEXT ? next_text(r, ret, &end) : next_bytes(r, ret, &end);
+        int e = r->mode == MIME_READ_BYTES ? next_bytes(r, ret, &end) : next_text(r, ret, &end);
         if (e < 0)
             return e;
         if (end) {

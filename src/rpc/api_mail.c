@@ -122,6 +122,34 @@ static const struct rpc_object structure_object = {
         field, RPC_OBJECTS, .flags = RPC_REQUIRED, .object = &api_address_result, .doc = text                          \
     }
 
+#define REPORTED(field, text)                                                                                          \
+    {                                                                                                                  \
+        field, RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = text                                           \
+    }
+
+static const struct rpc_field reported_fields[] = {
+    REPORTED("final_recipient", "The address as the reporting system had it."),
+    REPORTED("original_recipient", "The address as the sender gave it."),
+    REPORTED("action", "`failed`, `delayed`, `delivered`, `relayed` or `expanded`."),
+    REPORTED("status", "The enhanced status code."),
+    REPORTED("remote_mta", "Who refused it, or took it."),
+    REPORTED("diagnostic", "What was said then."),
+    REPORTED("disposition", "Of a read receipt: what became of the message."),
+};
+static const struct rpc_object reported_object = {
+    .name = "ReportedRecipient", .doc = "What a report says about one recipient.", RPC_FIELDS(reported_fields)};
+
+static const struct rpc_field report_fields[] = {
+    {"type", RPC_STRING, .flags = RPC_REQUIRED,
+     .doc = "`delivery-status`, `disposition-notification` (a read receipt) or `feedback-report` (a complaint)."},
+    {"part", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The part that says so."},
+    {"original", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "The part that is the message it is about, or its header."},
+    {"original_message_id", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "That message's id, without angle brackets."},
+    {"recipients", RPC_OBJECTS, .flags = RPC_REQUIRED, .object = &reported_object, .doc = "What it says about each recipient."},
+};
+static const struct rpc_object report_object = {
+    .name = "Report", .doc = "What a mail system says about a message (RFC 3464, 8098, 5965).", RPC_FIELDS(report_fields)};
+
 static const struct rpc_field parse_result[] = {
     {"headers", RPC_MAP_OF, .flags = RPC_REQUIRED, .doc = "Lower-case name to an array of decoded values, in order."},
     {"subject", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "The subject."},
@@ -139,6 +167,8 @@ static const struct rpc_field parse_result[] = {
     {"attachments", RPC_OBJECTS, .flags = RPC_REQUIRED, .object = &parsed_attachment_object,
      .doc = "The other parts, in the message's order."},
     {"structure", RPC_OBJECT, .flags = RPC_REQUIRED, .object = &structure_object, .doc = "The tree of parts."},
+    {"report", RPC_OBJECT, .flags = RPC_REQUIRED | RPC_NULLABLE, .object = &report_object,
+     .doc = "What it reports, where it is a report."},
     {"size", RPC_INT, .flags = RPC_REQUIRED, .doc = "Bytes of the whole message."},
     {"defects", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "What is wrong with it, in words."},
 };
@@ -151,6 +181,8 @@ static const struct rpc_field parse_params[] = {
     {"raw", RPC_CONTENT, RPC_AT(api_mail_parse_params, raw), .flags = RPC_REQUIRED, .doc = "The message."},
     {"attachments", RPC_BOOL, RPC_AT(api_mail_parse_params, attachments), .initial = "true",
      .doc = "Whether the answer holds the attachments' bytes."},
+    {"flowed", RPC_BOOL, RPC_AT(api_mail_parse_params, flowed), .initial = "false",
+     .doc = "Put the paragraphs of format=flowed texts together."},
 };
 static const struct rpc_object parse_params_object = {RPC_FIELDS(parse_params),
                                                       .size = sizeof(struct api_mail_parse_params)};

@@ -32,6 +32,7 @@ struct api_mail_parse_params {
     struct rpc_common common;
     struct rpc_content raw;
     bool attachments;
+    bool flowed;
 };
 
 struct api_mail_build_params {

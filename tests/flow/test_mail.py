@@ -55,6 +55,25 @@ def test_parse_without_attachments(flow):
     assert not any(attached.get("content") for attached in mail.get("attachments", [])), mail.get("attachments")
 
 
+def test_parse_report(flow):
+    """A bounce says who did not get it, and flowed text is unfolded where that is asked for"""
+    raw = ("Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+           "--b\r\nContent-Type: text/plain; format=flowed\r\n\r\nso \r\nsorry\r\n"
+           "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n"
+           "Final-Recipient: rfc822; ann@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+           "--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <one@example.com>\r\n\r\nx\r\n--b--\r\n")
+    client = flow.client()
+    mail = client.call("mail.parse", raw=raw, flowed=True)
+    same(mail["body"]["text"], "so sorry")
+    same(client.call("mail.parse", raw=raw)["body"]["text"], "so \nsorry")
+    report = mail["report"]
+    same((report["type"], report["part"], report["original"], report["original_message_id"]),
+         ("delivery-status", "2", "3", "one@example.com"))
+    same([(to["final_recipient"], to["action"], to["status"]) for to in report["recipients"]],
+         [("ann@example.com", "failed", "5.1.1")])
+    same(client.call("mail.parse", raw=REAL)["report"], None)
+
+
 def test_parse_anything(flow):
     """Nothing that a message contains makes parsing fail"""
     client = flow.client()

@@ -5,6 +5,12 @@ TESTS += tests/unit/test_mime
 tests_unit_test_mime_SOURCES = tests/unit/test_mime.c tests/unit/unit.h
 tests_unit_test_mime_CPPFLAGS = $(UTIL_INC) $(MIME_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
 tests_unit_test_mime_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_more
+TESTS += tests/unit/test_mime_more
+tests_unit_test_mime_more_SOURCES = tests/unit/test_mime_more.c tests/unit/unit.h
+tests_unit_test_mime_more_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_more_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 endif
 
 check_PROGRAMS += tests/corpus/mime_dump

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "unit.h"
+
+#include "mime_flowed.h"
+#include "mime_report.h"
+
+#include <stdio.h>
+
+static struct mime_message *parsed(const char *raw)
+{
+    struct mime_source src;
+    struct mime_message *m;
+    mime_source_memory(&src, slice_of_str(raw));
+    ck_assert_int_eq(mime_message_parse(&src, &m), 0);
+    return m;
+}
+
+static void check_flowed(bool del_space, const char *in, const char *want)
+{
+    size_t len = strlen(in);
+    for (size_t piece = 1; piece <= len + 1; piece++) {
+        struct mime_flowed f = {.del_space = del_space};
+        char out[4096];
+        size_t n = 0;
+        for (size_t i = 0; i < len; i += piece) {
+            size_t k = mime_flowed_feed(&f, slice_of(in + i, MIN(piece, len - i)), false, out + n);
+            ck_assert_uint_le(k, mime_flowed_max(MIN(piece, len - i)));
+            n += k;
+        }
+        n += mime_flowed_feed(&f, SLICE(""), true, out + n);
+        ck_assert_msg(slice_eq(slice_of(out, n), slice_of_str(want)), "pieces of %zu of '%s' give '%.*s'", piece, in,
+                      (int) n, out);
+    }
+}
+
+START_TEST(flowed)
+{
+    check_flowed(false, "one \ntwo\nthree\n", "one two\nthree\n");
+    check_flowed(true, "one \ntwo\n", "onetwo\n");
+    check_flowed(true, "one  \ntwo\n", "one two\n");
+    check_flowed(false, "> a \n> b\n>> c \n>> d\nmine\n", "> a b\n>> c d\nmine\n");
+    /* Another depth ends a paragraph that was left open. */
+    check_flowed(false, "> a \nb\n", "> a \nb\n");
+    /* Stuffing goes, a signature's line stays by itself. */
+    check_flowed(false, " From here\n  two\n >x\n", "From here\n two\n>x\n");
+    check_flowed(false, "text \n-- \nAnn \nDoe\n", "text \n-- \nAnn Doe\n");
+    check_flowed(false, "a \n--x\n", "a --x\n");
+    check_flowed(false, "a\n\n> \n>\nb", "a\n\n> \n> \nb");
+    check_flowed(false, "end ", "end ");
+    check_flowed(false, "-- ", "-- ");
+}
+END_TEST
+
+START_TEST(flowed_parts)
+{
+    static const char raw[] = "Content-Type: text/plain; format=Flowed; delsp=yes\r\n\r\na \r\nb\r\n";
+    struct mime_message *m = parsed(raw);
+    for (int unfold = 0; unfold < 2; unfold++) {
+        struct slice s;
+        struct mime_part_reader *r = mime_part_reader_new(m, m->root, unfold ? MIME_READ_UNFOLDED : MIME_READ_TEXT);
+        ck_assert_ptr_nonnull(r);
+        ck_assert_int_eq(mime_part_read(r, &s), 0);
+        ck_slice_eq(s, unfold ? "ab\n" : "a \nb\n");
+        mime_part_reader_free(r);
+    }
+    mime_message_free(m);
+}
+END_TEST
+
+static struct mime_report *report_of(struct mime_message *m)
+{
+    struct mime_report *report;
+    ck_assert_int_eq(mime_report_find(m, &report), 0);
+    return report;
+}
+
+START_TEST(delivery_report)
+{
+    struct mime_message *m =
+        parsed("Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+               "--b\r\n\r\nsorry\r\n"
+               "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+               "Reporting-MTA: dns; mx.example.com\r\nArrival-Date: Mon, 2 Mar 2026 10:00:00 +0000\r\n\r\n"
+               "Original-Recipient: rfc822;ann@example.com\r\nFinal-Recipient: RFC822; <ann@mx.example.com>\r\n"
+               "Action: Failed (really)\r\nStatus: 5.1.1 (no such user)\r\nRemote-MTA: dns; mx2.example.com\r\n"
+               "Diagnostic-Code: smtp; 550 5.1.1\r\n no such user\r\n\r\n\r\n"
+               "Final-Recipient: rfc822; bob@example.com\r\nAction: delayed\r\nStatus: 4.4.7\r\n\r\n"
+               "--b\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: x\r\nMessage-ID: <one@example.com>\r\n\r\n"
+               "--b--\r\n");
+    struct mime_report *report = report_of(m);
+    ck_assert_ptr_nonnull(report);
+    ck_assert_int_eq(report->kind, MIME_REPORT_DELIVERY);
+    ck_slice_eq(report->part->number, "2");
+    ck_slice_eq(report->original->number, "3");
+    ck_slice_eq(report->original_message_id, "one@example.com");
+    const struct mime_report_recipient *r = report->recipients;
+    ck_slice_eq(r->original_recipient, "ann@example.com");
+    ck_slice_eq(r->final_recipient, "ann@mx.example.com");
+    ck_slice_eq(r->action, "failed");
+    ck_slice_eq(r->status, "5.1.1");
+    ck_slice_eq(r->remote_mta, "mx2.example.com");
+    ck_slice_eq(r->diagnostic, "550 5.1.1 no such user");
+    ck_slice_eq(r->next->final_recipient, "bob@example.com");
+    ck_slice_eq(r->next->status, "4.4.7");
+    ck_assert_ptr_null(r->next->next);
+    mime_message_free(m);
+}
+END_TEST
+
+START_TEST(other_reports)
+{
+    struct mime_message *m =
+        parsed("Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n"
+               "--b\r\n\r\nread\r\n"
+               "--b\r\nContent-Type: message/disposition-notification\r\n\r\nReporting-UA: x\r\n"
+               "Final-Recipient: rfc822;ann@example.com\r\nOriginal-Message-ID: <one@example.com>\r\n"
+               "Disposition: manual-action/MDN-sent-manually; displayed\r\n\r\n--b--\r\n");
+    struct mime_report *report = report_of(m);
+    ck_assert_int_eq(report->kind, MIME_REPORT_DISPOSITION);
+    ck_slice_eq(report->recipients->disposition, "manual-action/mdn-sent-manually; displayed");
+    ck_slice_eq(report->original_message_id, "one@example.com");
+    ck_assert_ptr_null(report->original);
+    mime_message_free(m);
+
+    m = parsed("Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+               "--b\r\n\r\nspam\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+               "Feedback-Type: abuse\r\nOriginal-Rcpt-To: <a@example.com>\r\nOriginal-Rcpt-To: b@example.com\r\n\r\n"
+               "--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <two@example.com>\r\n\r\nx\r\n--b--\r\n");
+    report = report_of(m);
+    ck_assert_int_eq(report->kind, MIME_REPORT_FEEDBACK);
+    ck_slice_eq(report->recipients->original_recipient, "a@example.com");
+    ck_slice_eq(report->recipients->next->original_recipient, "b@example.com");
+    ck_slice_eq(report->original_message_id, "two@example.com");
+    mime_message_free(m);
+
+    m = parsed("Subject: no report\r\n\r\nx\r\n");
+    ck_assert_ptr_null(report_of(m));
+    mime_message_free(m);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("mime_more");
+    TCase *tc = tcase_create("all");
+    tcase_add_test(tc, flowed);
+    tcase_add_test(tc, flowed_parts);
+    tcase_add_test(tc, delivery_report);
+    tcase_add_test(tc, other_reports);
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
