@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define DEPTH 16 /* commands of one call in flight; more are not worth a window of memory */
+#define DEPTH 64 /* commands of one call in flight; what answers them waits in the socket, not here */
 
 struct wanted {
     struct hash_node node;
