@@ -148,22 +148,54 @@ static bool is_ascii(struct slice s)
     return true;
 }
 
-/* Looks at the whole content: what no charset is declared for is UTF-8 or is not. */
+#define META_WITHIN 1024 /* where HTML's own standard looks for it */
+
+/* What an HTML text says of itself: <meta charset=…>, or the same in a content type. */
+static bool meta_charset(struct slice head, struct mime_charset *ret)
+{
+    const struct slice key = SLICE("charset=");
+    head = slice_to(head, META_WITHIN);
+    for (size_t i = 0; i + key.len < head.len; i++) {
+        if (!slice_starts_ci(slice_from(head, i), key))
+            continue;
+        size_t start = i + key.len, end;
+        while (start < head.len && (head.data[start] == '"' || head.data[start] == '\'' || head.data[start] == ' '))
+            start++;
+        for (end = start; end < head.len && !memchr("\"' />;\r\n", head.data[end], 8); end++)
+            ;
+        mime_charset_find(slice_of(head.data + start, end - start), ret);
+        /* A text in which this can be read is not in UTF-16, and UTF-7 would hide tags. */
+        return ret->kind == MIME_CHARSET_TABLE ||
+               (ret->kind == MIME_CHARSET_ICONV && !slice_starts(slice_of_str(ret->iconv_name), SLICE("UTF-")));
+    }
+    return false;
+}
+
+/* Looks at the whole content: what no charset is declared for is UTF-8, or what HTML says, or windows-1252. */
 static int guess_charset(struct mime_part_reader *r)
 {
     struct mime_part_reader *again = reader_new(r->d, &r->src, r->transfer.encoding, SLICE_EMPTY, MIME_READ_BYTES);
     struct utf8_state st = {0};
+    struct mime_charset meta;
     struct slice s;
-    bool end = false;
+    bool end = false, has_meta = false, first = true;
     int e = again ? 0 : -ENOMEM;
     while (e == 0 && !end && !st.bad) {
         e = next_bytes(again, &s, &end);
+        if (e == 0 && first && r->part && slice_eq(r->part->subtype, SLICE("html")))
+            has_meta = meta_charset(s, &meta);
+        first = false;
         if (e == 0)
             utf8_state_feed(&st, s.data, s.len);
     }
     mime_part_reader_free(again);
     if (e < 0)
         return e;
+    if (has_meta && !utf8_state_ok(&st)) {
+        r->charset = meta;
+        reader_defect(r, "8-bit text without a charset, taken as its HTML says");
+        return mime_conversion_init(&r->conversion, r->d, &r->charset);
+    }
     mime_charset_guess(utf8_state_ok(&st), &r->charset);
     reader_defect(r, r->charset.kind == MIME_CHARSET_UTF8 ? "8-bit text without a charset, taken as UTF-8"
                                                           : "8-bit text without a charset, taken as windows-1252");

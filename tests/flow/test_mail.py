@@ -140,6 +140,18 @@ def test_build(flow):
     same(attached[0].get_content(), b"\0\1\2")
 
 
+def test_build_again(flow):
+    """The same message with the same date and id gives the same bytes"""
+    message = {"from": "ann@example.com", "to": "bob@example.com", "text": "x", "html": "<b>x</b>",
+               "date": "2026-03-02T10:00:00Z", "message_id": "one@example.com"}
+    client = flow.client()
+    first, second = (client.call("mail.build", message=message)["raw"] for _ in range(2))
+    same(first, second)
+    message["message_id"] = "two@example.com"
+    if client.call("mail.build", message=message)["raw"]["text"].replace("two@", "one@") == first["text"]:
+        raise AssertionError("another message has the same boundaries")
+
+
 def test_round_trip(flow):
     """What mail.build makes, mail.parse reads back"""
     client = flow.client()

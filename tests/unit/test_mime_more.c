@@ -69,6 +69,31 @@ START_TEST(flowed_parts)
 }
 END_TEST
 
+static void check_text(const char *raw, const char *want)
+{
+    struct mime_message *m = parsed(raw);
+    struct mime_part_reader *r = mime_part_reader_new(m, m->root, MIME_READ_TEXT);
+    struct slice s;
+    ck_assert_ptr_nonnull(r);
+    ck_assert_int_eq(mime_part_read(r, &s), 0);
+    ck_slice_eq(s, want);
+    mime_part_reader_free(r);
+    mime_message_free(m);
+}
+
+START_TEST(undeclared_charsets)
+{
+    check_text("Content-Type: text/html\n\n<meta charset=\"koi8-r\">\xf0", "<meta charset=\"koi8-r\">П");
+    check_text("Content-Type: text/html\n\n<meta charset=koi8-r>\xc3\xb6", "<meta charset=koi8-r>ö");
+    check_text("Content-Type: text/html\n\n<meta charset=utf-16>\xf6", "<meta charset=utf-16>ö");
+    check_text("Content-Type: text/html; charset=iso-8859-2\n\n<meta charset=koi8-r>\xb1", "<meta charset=koi8-r>ą");
+    check_text("Content-Type: text/plain\n\ncharset=koi8-r \xf6", "charset=koi8-r ö");
+    /* UTF-7 is never guessed. */
+    check_text("Content-Type: text/html\n\n+ADw-b+AD4-", "+ADw-b+AD4-");
+    check_text("Content-Type: text/plain; charset=utf-7\n\ncaf+AOk-", "café");
+}
+END_TEST
+
 static struct mime_report *report_of(struct mime_message *m)
 {
     struct mime_report *report;
@@ -147,6 +172,7 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, flowed);
     tcase_add_test(tc, flowed_parts);
+    tcase_add_test(tc, undeclared_charsets);
     tcase_add_test(tc, delivery_report);
     tcase_add_test(tc, other_reports);
     suite_add_tcase(s, tc);
