@@ -76,7 +76,7 @@ def _process_started(pid):
 class MailServer:
     def __init__(self, folder=None, users=0, kinds=("dovecot", "postfix"), extra=None, options=None):
         self.wanted_folder = folder
-        self.kinds = list(kinds)
+        self.kinds = list(dict.fromkeys(name for kind in kinds for name in [*getattr(servers.ALL[kind], "NEEDS", []), kind]))
         self.extra = extra or {}
         self.options = options or {}
         self.domain = "example.com"
@@ -105,6 +105,9 @@ class MailServer:
             raise MailServerError("the mail servers need root (they change users, and use a mount namespace)")
         if not packages.ready(servers.packages()):
             raise MailServerError(f"no mail servers in {packages.cache_folder()}: run tests/install-deps first")
+        for kind in self.kinds:
+            if kind in servers.FURTHER and not packages.ready(servers.ALL[kind].PACKAGES, kind):
+                raise MailServerError(f"no {kind} in {packages.cache_folder()}: run tests/mailserver/mailserver unpack {kind}")
         for attempt in range(3):
             self._lay_out()
             try:
@@ -141,7 +144,7 @@ class MailServer:
         accounts = [name for module in modules for name in module.ACCOUNTS]
         self.accounts = {name: FIRST_ACCOUNT + index for index, name in enumerate(accounts)}
         plan = {
-            "tree": str(packages.tree()),
+            "trees": [*(str(packages.tree(kind)) for kind in self.kinds if kind in servers.FURTHER), str(packages.tree())],
             "accounts": self.accounts,
             "servers": [process for module in modules for process in module.configure(self)],
         }

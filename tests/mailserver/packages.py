@@ -26,17 +26,18 @@ def cache_folder():
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "postern-tests"
 
 
-def tree():
-    return cache_folder() / "servers"
+def tree(name="servers"):
+    """The tree of the servers that every test uses, or of a further one by its name."""
+    return cache_folder() / name
 
 
 def _stamp_text(packages):
     return " ".join(sorted(packages)) + "\n"
 
 
-def ready(packages):
+def ready(packages, name="servers"):
     try:
-        return (tree() / "stamp").read_text() == _stamp_text(packages)
+        return (tree(name) / "stamp").read_text() == _stamp_text(packages)
     except OSError:
         return False
 
@@ -57,9 +58,9 @@ def _missing_libraries(packages):
     return [name for name in planned if name.startswith("lib") and name not in packages]
 
 
-def unpack(packages, say=lambda text: None):
+def unpack(packages, name="servers", say=lambda text: None):
     """Brings the private copies of the packages into the cache; does nothing when they are there."""
-    if ready(packages):
+    if ready(packages, name):
         return
     if os.geteuid() != 0:
         raise PackageError("the mail servers are unpacked and run as root")
@@ -67,7 +68,7 @@ def unpack(packages, say=lambda text: None):
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if ready(packages):
+        if ready(packages, name):
             return
         say("unpacking privately: " + " ".join(packages))
         try:
@@ -86,15 +87,15 @@ def unpack(packages, say=lambda text: None):
                     _run(["apt-get", "update", "-q"])
             else:
                 raise PackageError(fetched.stderr.strip())
-            fresh = pathlib.Path(tempfile.mkdtemp(prefix="servers-", dir=cache))
+            fresh = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
             fresh.chmod(0o755)
             for package in sorted(pathlib.Path(downloads).glob("*.deb")):
                 done = _run(["dpkg-deb", "-x", str(package), str(fresh)])
                 if done.returncode != 0:
                     raise PackageError(done.stderr.strip())
         (fresh / "stamp").write_text(_stamp_text(packages))
-        if tree().exists():
-            old = cache / f"servers-old-{os.getpid()}"
-            tree().rename(old)
+        if tree(name).exists():
+            old = cache / f"{name}-old-{os.getpid()}"
+            tree(name).rename(old)
             shutil.rmtree(old, ignore_errors=True)
-        fresh.rename(tree())
+        fresh.rename(tree(name))

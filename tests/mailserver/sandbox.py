@@ -59,8 +59,8 @@ def main():
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    tree = pathlib.Path(plan["tree"])
-    mount("overlay", "/usr", "overlay", 1, f"lowerdir={tree / 'usr'}:/usr")
+    layers = ":".join(f"{tree}/usr" for tree in plan["trees"])
+    mount("overlay", "/usr", "overlay", 1, f"lowerdir={layers}:/usr")
     add_accounts(folder, plan["accounts"])
 
     servers = {}

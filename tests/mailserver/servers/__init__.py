@@ -6,13 +6,18 @@
     PORTS      {name: meaning} of the loopback ports that it listens on
     configure(instance) -> [{"name", "command", "environment", "output"}]
 
+Each of the FURTHER servers has a tree of its own in the cache, since mail servers replace each other's files, and names in
+NEEDS the servers that it works with.
+
 configure() writes everything below instance.folder and returns the processes to start in the foreground. What it
 reads from the instance is documented in mailserver.py."""
 
-from . import dovecot, postfix
+from . import dovecot, exim, postfix
 
-ALL = {"dovecot": dovecot, "postfix": postfix}
+BASIC = {"dovecot": dovecot, "postfix": postfix}       # what every test has
+FURTHER = {"exim": exim}                               # started only where a test asks for them
+ALL = {**BASIC, **FURTHER}
 
 
 def packages():
-    return [name for module in ALL.values() for name in module.PACKAGES]
+    return [name for module in BASIC.values() for name in module.PACKAGES]
