@@ -472,6 +472,8 @@ static void dismantle(struct op_core *core)
     enum fault_outcome outcome = op_exchanges_cancel(core);
     outcome = MAX(outcome, op->done_outcome);
     op->fault.outcome = MAX(op->fault.outcome, outcome);
+    if (op->fault.outcome == OUTCOME_UNKNOWN)
+        op->fault.retry = RETRY_NO;
     op_readings_drop(core);
     drop_jobs(core);
     op_spool_waits_done(core);

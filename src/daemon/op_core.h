@@ -118,7 +118,8 @@ void op_answer_emit(struct op_core *core);
 void op_answer_epilogue(struct op_core *core);
 /* Key and {"fd": n, "size": size} (UINT64_MAX: none); takes the descriptor in any case. */
 int op_answer_put_fd(struct op *op, const char *key, int fd, uint64_t size);
-/* op_exchange.c: cancels what is under way; returns the worst outcome. */
+/* op_exchange.c: cancels what is under way; returns the worst outcome. An error of the op that has no stage yet gets where
+ * it was. */
 enum fault_outcome op_exchanges_cancel(struct op_core *core);
 void op_exchanges_pause(struct op_core *core, unsigned why);
 void op_exchanges_resume(struct op_core *core, unsigned why);

@@ -129,10 +129,15 @@ unsigned op_exchanges(const struct op *op)
 enum fault_outcome op_exchanges_cancel(struct op_core *core)
 {
     enum fault_outcome worst = OUTCOME_NONE;
+    struct fault *why = &core->op.fault;
     while (!list_is_empty(&core->exchanges)) {
         struct op_exchange *ox = list_first(&core->exchanges, struct op_exchange, link);
         list_remove(&ox->link);
         ox->op = NULL;
+        if (fault_is_set(why) && !why->stage)
+            why->stage = exchange_stage(&ox->x);
+        if (fault_is_set(why) && !why->protocol && ox->x.pool)
+            why->protocol = protocol_name(pool_endpoint(ox->x.pool)->protocol);
         /* Nobody reads any more, so nobody holds the server back. */
         if (ox->paused)
             exchange_resume(&ox->x);

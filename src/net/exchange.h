@@ -95,6 +95,8 @@ void exchange_init(struct exchange *x, const struct exchange_ops *ops);
 /* See above. Allowed from submission until done() has been called; twice is once. Returns the outcome as far as it is
  * known now: OUTCOME_NONE (it will not happen), OUTCOME_UNKNOWN (it was written; done() will know). */
 enum fault_outcome exchange_cancel(struct exchange *x);
+/* Where it is, or the connection that it waits for: the contract's stage, static text. */
+const char *exchange_stage(const struct exchange *x);
 /* An event's reader is full: the session reads no more from the server until resumed (only its own connection is held
  * back). */
 void exchange_pause(struct exchange *x);

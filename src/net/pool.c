@@ -96,6 +96,18 @@ void exchange_end(struct exchange *x, const struct fault *fault)
     x->ops->done(x, fault);
 }
 
+const char *exchange_stage(const struct exchange *x)
+{
+    struct slot *slot;
+    if (x->session)
+        return session_stage(x->session);
+    if (x->pool)
+        list_foreach(&x->pool->slots, slot, struct slot, link)
+            if (session_view(slot->session)->state < SESSION_READY)
+                return session_stage(slot->session);
+    return "connect";
+}
+
 void pool_forget_waiting(struct exchange *x)
 {
     if (x->lease)

@@ -32,6 +32,8 @@ enum session_state {
     SESSION_STATE_COUNT
 };
 const char *session_state_name(enum session_state state);
+/* The stage of the contract for what is being done now. */
+const char *session_stage(const struct session *s);
 
 struct session_owner_ops {
     /* Logged in, for the first time READY. */

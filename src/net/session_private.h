@@ -65,6 +65,9 @@ struct session {
     struct loop_task step, bury;
     uint64_t state_ms, progress_ms;
     uint64_t rate_ms, rate_bytes; /* start of the present window of min_rate, bytes moved in it */
+    uint64_t moved_ms; /* when the server last answered something or took bytes, or an exchange was orphaned */
+    uint64_t in_before; /* bytes_in when the first of what is in flight was placed */
+    bool reused;     /* and the connection had served before, or was stale */
     bool stale;      /* was silent for longer than idle_probe when the first of what is in flight was placed */
     bool server_bye; /* the server announced the end */
     struct session_relay *relay;
@@ -76,8 +79,11 @@ struct session {
 void session_set_state(struct session *s, enum session_state state);
 void session_wake(struct session *s);
 void session_fail(struct session *s, const struct fault *fault);
-/* The stage of the contract for what is being done now. */
-const char *session_stage(const struct session *s);
+/* A connection was taken that had been idle, and since then not a byte came: it may have been dead from the start. */
+static inline bool session_is_unproved(const struct session *s)
+{
+    return s->reused && s->view.bytes_in == s->in_before;
+}
 static inline bool session_is_dead(const struct session *s)
 {
     return s->view.state == SESSION_DEAD;
