@@ -10,6 +10,7 @@
 
 #define CLOSE_LIMIT_MS 5000 /* for a goodbye nobody waits for */
 #define RATE_WINDOW_MS 60000
+#define PROOF_LIMIT_MS 5000 /* for the first sign of life of a connection that was silent for long; another is soon made */
 
 /* What governs the time that may be spent in a state. */
 enum limit {
@@ -214,6 +215,16 @@ static int end_of_dialogue(struct session *s, struct fault *fault)
     return fault_set(fault, -ECONNRESET, FAULT_DISCONNECTED, session_stage(s), "the server ended the dialogue");
 }
 
+/* A server that takes no more may have said why before it went: a refusal in the middle of a body. */
+static void last_words(struct session *s, struct fault *fault)
+{
+    struct fault ignored = {0};
+    s->drained = false;
+    (void) session_input(s, &ignored);
+    if (!session_is_dead(s) && fault_is_set(&s->engine->fault) && s->engine->fault.kind != FAULT_DISCONNECTED)
+        *fault = s->engine->fault;
+}
+
 /* Everything from the greeting to the goodbye is moved by the engine. */
 static int step_dialogue(struct session *s, struct fault *fault)
 {
@@ -225,8 +236,11 @@ static int step_dialogue(struct session *s, struct fault *fault)
     session_begin_probed(s);
     if (s->view.state <= SESSION_BUSY)
         r = session_login(s, s->engine->ops->wants(s->engine), fault);
-    if (r >= 0)
+    if (r >= 0) {
         r = session_output(s, fault);
+        if (r < 0 && fault->kind == FAULT_DISCONNECTED)
+            last_words(s, fault);
+    }
     if (r < 0 || session_is_dead(s))
         return r;
     unsigned wants = s->engine->ops->wants(s->engine);
@@ -258,7 +272,7 @@ static int step_closing(struct session *s, struct fault *fault)
 
 /* --- time --- */
 
-static uint64_t silence_limit(const struct session *s)
+static uint64_t answer_limit(const struct session *s)
 {
     const struct exchange *head = list_first(&s->exchanges, struct exchange, link);
     const struct endpoint *e = s->endpoint;
@@ -275,10 +289,23 @@ static uint64_t silence_limit(const struct session *s)
     return head && head->long_wait ? MAX(e->data_timeout_ms, e->timeout_ms) : e->timeout_ms;
 }
 
+static uint64_t silence_limit(const struct session *s)
+{
+    uint64_t limit = answer_limit(s);
+    return s->stale && session_is_unproved(s) && limit > PROOF_LIMIT_MS ? PROOF_LIMIT_MS : limit;
+}
+
 static uint64_t earlier(uint64_t a, uint64_t since, uint64_t limit)
 {
     uint64_t b = limit ? since + limit : 0;
     return a == 0 || (b && b < a) ? b : a;
+}
+
+/* An orphan ends what it began, but bytes that complete nothing do not keep a connection for it. */
+static uint64_t orphan_due_ms(const struct session *s)
+{
+    const struct exchange *head = list_first(&s->exchanges, struct exchange, link);
+    return head && head->orphaned ? earlier(0, s->moved_ms, answer_limit(s)) : 0;
 }
 
 /* When the present state has lasted too long; 0: it may last. */
@@ -302,6 +329,7 @@ static uint64_t due_ms(const struct session *s)
             return session_next_deadline(s);
         due = earlier(due, s->progress_ms, silence_limit(s));
         due = earlier(due, s->rate_ms, e->min_rate ? RATE_WINDOW_MS : 0);
+        due = earlier(due, orphan_due_ms(s), orphan_due_ms(s) ? 1 : 0);
         return earlier(due, session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
     case LIMIT_CLOSE:
         if (!s->quit_asked)

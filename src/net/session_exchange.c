@@ -60,7 +60,7 @@ static void forget_body(struct session *s)
 static void request_event(struct session *s, struct exchange *x, const struct engine_event *event)
 {
     if (event->type != ENGINE_EVENT_DATA) {
-        s->rate_ms = loop_now_ms(s->net->loop);
+        s->rate_ms = s->moved_ms = loop_now_ms(s->net->loop);
         s->rate_bytes = 0;
     } else if (x->orphaned && (x->orphan_bytes += event->data.len) > ORPHAN_BYTES_MAX) {
         struct fault fault = {0};
@@ -169,7 +169,9 @@ int session_place(struct session *s, struct exchange *x, struct fault *fault)
     int r = 0;
 
     if (was_idle) {
+        s->in_before = s->view.bytes_in;
         s->stale = s->endpoint->idle_probe_ms && silent > s->endpoint->idle_probe_ms;
+        s->reused = s->stale || s->view.uses > 0;
         if (s->stale && x->changes) {
             r = session_prove(s);
             if (r < 0)
@@ -356,7 +358,9 @@ static enum fault_outcome cancel_placed(struct exchange *x)
         return OUTCOME_NONE;
     }
     x->orphaned = true;
+    s->moved_ms = loop_now_ms(s->net->loop);
     exchange_resume(x);
+    session_wake(s); /* it has less time now */
     /* The rest of it will still be written. */
     list_foreach(&s->engine->requests, r, struct engine_request, link)
         if (r->owner == x && r->changes)
@@ -425,7 +429,12 @@ void session_hand_back(struct session *s, struct list *list)
     const struct fault *why = &s->view.fault;
     /* A connection that was gone, or going, before it could be known is not the caller's trouble. One that broke the
      * protocol, or was too slow for a caller that it served from the start, is. */
-    bool gone = why->kind == FAULT_DISCONNECTED || s->server_bye || (why->kind == FAULT_TIMEOUT && s->stale);
+    bool gone = why->kind == FAULT_DISCONNECTED || s->server_bye;
+
+    if (why->kind == FAULT_TIMEOUT) {
+        const struct exchange *first = list_first(list, struct exchange, link);
+        gone = gone || s->stale || session_is_unproved(s) || (first && first->orphaned);
+    }
 
     while (!list_is_empty(list)) {
         struct exchange *x = list_first(list, struct exchange, link);

@@ -121,7 +121,7 @@ static ssize_t wire_write(struct session *s, struct slice out, struct fault *fau
     s->wire_sent += (uint64_t) n;
     s->view.bytes_out += (uint64_t) n;
     s->rate_bytes += (uint64_t) n;
-    s->progress_ms = loop_now_ms(s->net->loop);
+    s->progress_ms = s->moved_ms = loop_now_ms(s->net->loop);
     while (s->n_marks && s->marks[s->first_mark].wire_begin < s->wire_sent) {
         s->app_reached = MAX(s->app_reached, s->marks[s->first_mark].app_end);
         s->first_mark = (s->first_mark + 1) % WRITE_MARKS;
