@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Runs tables of cases, each a fake server that fails in its own way and what a call must say of it, many at once on one daemon."""
+
+import base64
+import concurrent.futures
+import threading
+import time
+
+from harness import RpcError, same
+
+LIMIT_MS = 800          # of every wait that an account of a case has
+WAITS = {"connect_timeout": f"{LIMIT_MS}ms", "timeout": f"{LIMIT_MS}ms", "data_timeout": f"{LIMIT_MS}ms"}
+PASSWORD = "geheim-7"
+AT_ONCE = 12
+FLOOD_MAX = 16 << 20      # what kernels hold is in it
+
+
+class Case:
+    """One row. `wanted` is None where the call succeeds, else (kind, stage, outcome, retry)."""
+
+    def __init__(self, name, wanted, scripts, limit_ms=LIMIT_MS, **options):
+        self.name, self.wanted, self.limit_ms, self.options = name, wanted, limit_ms, options
+        self.scripts = scripts if isinstance(scripts, list) else [scripts]
+        self.server = None
+
+    def option(self, name, otherwise=None):
+        return self.options.get(name, otherwise)
+
+
+class Pulse:
+    """Pings all the while: the longest answer says how busy machine and daemon were."""
+
+    def __init__(self, daemon):
+        self.client, self.worst, self.over = daemon.client(), 0, False
+        self.thread = threading.Thread(target=self.beat, daemon=True)
+
+    def beat(self):
+        while not self.over:
+            began = time.monotonic()
+            self.client.call("gateway.ping")
+            self.worst = max(self.worst, time.monotonic() - began)
+            time.sleep(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+        self.client.close()
+
+
+def forms(password):
+    """What of a password must not be seen in clear."""
+    yield password.encode()
+    for shift in range(3):      # base64 of it, wherever it stands in a text
+        yield base64.b64encode(b"x" * shift + password.encode())[4 if shift else 0:-4]
+
+
+def describe(error):
+    data = error.data
+    return error.kind or error.code, data.get("stage"), data.get("outcome"), data.get("retry")
+
+
+def play(daemon, account, case, call, again, pulse):
+    """What is wrong with the case, or None. call(client) is what meets the fault, again(client) what must work afterwards."""
+    wrong = []
+    with daemon.client() as client:
+        for early in case.option("before", []):
+            early(client, account)
+        began = time.monotonic()
+        try:
+            result, found = call(client, account, case), None
+        except RpcError as error:
+            result, found = error, describe(error)
+        took = time.monotonic() - began
+        if found != case.wanted:
+            wrong.append(f"wanted {case.wanted}, got {found}: {result}")
+        elif case.option("check"):
+            wrong += filter(None, [case.options["check"](case, result)])
+        if case.server.connections != case.option("connections", case.server.connections):
+            wrong.append(f"there were {case.server.connections} connections")
+        if took > case.limit_ms / 1000 + 0.5 + pulse.worst:
+            wrong.append(f"took {took:.2f} s")
+        if case.server.flooded > FLOOD_MAX:
+            wrong.append(f"{case.server.flooded} bytes of an endless answer were taken")
+        if not case.option("plain_auth"):
+            seen = [form for form in forms(PASSWORD) if form in case.server.clear]
+            if seen:
+                wrong.append("the password went out in clear")
+        # A failure on the way to the server may make the next call wait; one behind it may not.
+        if case.wanted and case.wanted[1] not in case.option("works_after", ()):
+            client.call("gateway.resume", account=account)
+        if not case.option("hopeless"):
+            case.server.scripts.clear()
+            try:
+                again(client, account, case)
+            except RpcError as error:
+                wrong.append(f"the next call failed: {describe(error)}: {error}")
+    return "; ".join(wrong) or None
+
+
+def run(flow, section, cases, make, call, again):
+    """All of them on a daemon of their own; raises with all that was wrong."""
+    with flow.own_daemon(accounts(flow, section, cases, make)) as daemon:
+        files = daemon.files()
+        run_on(daemon, cases, call, again)
+        flow.wait_for(lambda: not daemon.files() - files, what="the end of all descriptors")
+
+
+def run_on(daemon, cases, call, again):
+    same(len(cases), len({case.name for case in cases}), "names of cases")
+    failures = []
+    with Pulse(daemon) as pulse, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = {pool.submit(play, daemon, case.name, case, call, again, pulse): case for case in cases}
+        for job in concurrent.futures.as_completed(jobs):
+            try:
+                wrong = job.result()
+            except Exception as error:
+                wrong = f"{type(error).__name__}: {error}"
+            if wrong:
+                failures.append(f"{jobs[job].name}: {wrong}")
+    # Of those that failed nothing is left; a pool may keep one that works.
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline and any(len(case.server.still_open()) > 1 for case in cases):
+        time.sleep(0.05)
+    failures += [f"{case.name}: {len(case.server.still_open())} connections were left open" for case in cases
+                 if len(case.server.still_open()) > 1]
+    for case in cases:
+        case.server.close()
+    assert not failures, f"{len(failures)} of {len(cases)}:\n" + "\n".join(sorted(failures))
+
+
+def accounts(flow, section, cases, make):
+    """The cases' accounts, for which their servers start."""
+    found = {}
+    for case in cases:
+        case.server = make(flow, case)
+        keys = {"host": "127.0.0.1", "port": case.server.port, "tls": "all" if case.option("tls") else "none",
+                "implicit_tls": "yes" if case.option("implicit") else "no", "pool_size": 1, **WAITS}
+        if not case.option("tls"):
+            keys["ca_file"] = None
+        if case.option("plain_auth"):
+            keys["allow_plaintext_auth"] = "yes"
+        keys.update(case.option("keys", {}))
+        login = {"username": "ann", "password": PASSWORD} if case.option("login") else {"username": None, "password": None}
+        found[case.name] = flow.account("ann", **{"account": {"senders": "*"}, "auth": login, section: keys})
+    return found
