@@ -206,6 +206,15 @@ void buffer_trim(struct buffer *b)
         buffer_done(b);
 }
 
+void buffer_fit(struct buffer *b)
+{
+    size_t len = buffer_len(b);
+    if (len == 0)
+        buffer_done(b);
+    else if (len < b->cap)
+        (void) !buffer_move(b, len); /* without memory it stays as it is */
+}
+
 char *buffer_steal(struct buffer *b, size_t *ret_len)
 {
     size_t len = buffer_len(b);

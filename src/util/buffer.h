@@ -62,6 +62,8 @@ void buffer_truncate(struct buffer *b, size_t len);
 void buffer_clear(struct buffer *b);
 /* Gives the allocation back when no byte waits: an idle connection holds no buffer. */
 void buffer_trim(struct buffer *b);
+/* Gives back what is allocated beyond the bytes that wait: for those that stay as they are for long. */
+void buffer_fit(struct buffer *b);
 /* Hands the bytes on as an allocation of their own (free() it) and empties the buffer; NULL when out of memory.
  * A NUL stands behind the last byte. */
 char *buffer_steal(struct buffer *b, size_t *ret_len);
