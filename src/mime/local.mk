@@ -21,9 +21,13 @@ libmime_la_SOURCES = \
 	%reldir%/mime_raw.c %reldir%/mime_raw.h \
 	%reldir%/mime_reader.c \
 	%reldir%/mime_report.c %reldir%/mime_report.h \
+	%reldir%/mime_lines.c %reldir%/mime_lines.h \
 	%reldir%/mime_scan.c %reldir%/mime_scan.h \
 	%reldir%/mime_sort.c \
 	%reldir%/mime_source.c %reldir%/mime_source.h \
+	%reldir%/mime_subject.c %reldir%/mime_subject.h %reldir%/mime_collation_tables.c \
 	%reldir%/mime_text.c %reldir%/mime_text.h \
+	%reldir%/mime_thread.c %reldir%/mime_thread.h \
 	%reldir%/mime_transfer.c %reldir%/mime_transfer.h  \
-	%reldir%/mime_types.c %reldir%/mime_types.h
+	%reldir%/mime_types.c %reldir%/mime_types.h \
+	%reldir%/mime_uu.c %reldir%/mime_uu.h

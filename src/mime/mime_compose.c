@@ -134,26 +134,40 @@ static void composer_reset(struct mime_composer *c)
     c->n_boundaries = 0;
     c->size = 0;
     c->needs_utf8 = c->needs_8bit = c->needs_binary = false;
+    c->differs = 0;
+}
+
+/* RFC 2045 section 6.4: what is in a multipart is no more than what its own encoding says. */
+static const char *container_of_needs(const struct mime_composer *c)
+{
+    return !c->n_boundaries ? NULL : c->needs_binary ? "binary" : c->needs_8bit ? "8bit" : NULL;
+}
+
+static int compose_once(struct compose_header *h)
+{
+    struct compose_body b = {.h = h};
+    composer_reset(h->c);
+    h->fold.used_8bit = false;
+    int r = compose_put_top(h);
+    if (r == 0)
+        r = compose_put_body(&b);
+    return r == 0 ? compose_add_bytes(h->c, &b.from) : r;
 }
 
 static int compose(struct mime_composer *c, const struct mime_outline *o, struct fault *fault)
 {
     struct compose_header h = {.c = c, .o = o, .fault = fault, .fold = {.out = &c->bytes, .utf8 = o->utf8}};
-    struct compose_body b = {.h = &h};
     uint64_t seed = o->seed;
     bool occurs = true;
     int r = 0;
     while (occurs && r == 0) {
         seed = mix(seed);
         snprintf(c->stem, sizeof(c->stem), "=_%016llx", (unsigned long long) seed);
-        composer_reset(c);
-        b = (struct compose_body){.h = &h};
-        h.fold.used_8bit = false;
-        r = compose_put_top(&h);
-        if (r == 0)
-            r = compose_put_body(&b);
-        if (r == 0)
-            r = compose_add_bytes(c, &b.from);
+        r = compose_once(&h);
+        if (r == 0 && container_of_needs(c) != c->container) {
+            c->container = container_of_needs(c);
+            r = compose_once(&h);
+        }
         if (r == 0)
             r = stem_occurs(c, &occurs);
     }
@@ -167,10 +181,7 @@ int mime_composer_new(const struct mime_outline *outline, struct mime_composer *
     int r = -ENOMEM;
     if (c) {
         buffer_init(&c->bytes, HEADER_MAX);
-        c->in = malloc(CHUNK);
-        c->out = malloc((size_t) mime_base64_lines_len(CHUNK));
-        if (c->in && c->out)
-            r = compose(c, outline, fault);
+        r = compose(c, outline, fault);
     }
     if (r < 0) {
         mime_composer_free(c);
@@ -213,14 +224,31 @@ bool mime_composer_needs_binary(const struct mime_composer *c)
     return c->needs_binary;
 }
 
+bool mime_composer_differs(const struct mime_composer *c, enum mime_transport transport)
+{
+    return c->differs & (1u << transport);
+}
+
 /* --- reading --- */
+
+/* Memory for pieces: one that is not read out has none. */
+static int make_room(struct mime_composer *c)
+{
+    if (!c->in)
+        c->in = malloc(CHUNK);
+    if (!c->out)
+        c->out = malloc((size_t) mime_base64_lines_len(CHUNK));
+    return c->in && c->out ? 0 : -ENOMEM;
+}
 
 /* The next piece of the segment into c->out; nothing when it is over. */
 static int segment_piece(struct mime_composer *c, const struct compose_segment *s)
 {
     size_t want = s->kind == SEGMENT_BASE64 || s->kind == SEGMENT_COPY ? CHUNK : CHUNK / 4, got = 0, used;
     c->out_at = c->out_len = 0;
-    int r = mime_source_read(&s->source, c->pos, c->in, want, &got);
+    int r = make_room(c);
+    if (r == 0)
+        r = mime_source_read(&s->source, c->pos, c->in, want, &got);
     if (r < 0)
         return r;
     if (got < want && c->pos + got < s->source.size)

@@ -59,7 +59,9 @@ uint64_t mime_composer_size(const struct mime_composer *c);
 bool mime_composer_needs_utf8(const struct mime_composer *c);   /* header or an address beyond ASCII: SMTPUTF8 */
 bool mime_composer_needs_8bit(const struct mime_composer *c);   /* 8BITMIME */
 bool mime_composer_needs_binary(const struct mime_composer *c); /* BINARYMIME */
-/* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0 or an errno of reading;
+/* Whether the same outline would give other bytes for that transport. */
+bool mime_composer_differs(const struct mime_composer *c, enum mime_transport transport);
+/* Fills `buf` as far as there are bytes; *ret_len is 0 only at the end (when len > 0). 0, -ENOMEM or an errno of reading;
  * -ESTALE when an attachment has become shorter than it was. */
 int mime_composer_read(struct mime_composer *c, char *buf, size_t len, size_t *ret_len) ATTR_WARN_UNUSED;
 void mime_composer_rewind(struct mime_composer *c);

@@ -7,6 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* For another transport the same content would be encoded like this. */
+static void note_other(struct mime_composer *c, const struct compose_plan *plan, struct compose_plan other, enum mime_transport t)
+{
+    if (strcmp(plan->encoding, other.encoding) != 0)
+        c->differs |= 1u << t;
+}
+
+/* `f` NULL: the content is no text. */
+static struct compose_plan plan_attachment(bool message, const struct compose_facts *f, enum mime_transport t)
+{
+    return message ? compose_plan_message(f, t) : compose_plan_bytes(f, f, t);
+}
+
 static void boundary_text(const struct mime_composer *c, unsigned number, char out[64])
 {
     snprintf(out, 64, "%s_%u", c->stem, number);
@@ -38,6 +51,8 @@ static int begin_multipart(struct compose_body *b, const char *subtype, const ch
         r = mime_fold_param(f, "type", slice_of_str(root_type));
     if (r == 0)
         r = mime_fold_end(f);
+    if (r == 0 && b->h->c->container)
+        r = compose_put_plain(b->h, "Content-Transfer-Encoding", b->h->c->container);
     if (r == 0)
         r = mime_fold_end(f);
     return r;
@@ -71,6 +86,8 @@ static int put_text_part(struct compose_body *b, const char *subtype, struct sli
     if (facts.has_nul || !utf8_state_ok(&facts.utf8))
         return compose_refuse(h, field, "a text is UTF-8 without NUL");
     struct compose_plan plan = compose_plan_text(&facts, h->o->transport);
+    for (enum mime_transport t = MIME_TRANSPORT_7BIT; t <= MIME_TRANSPORT_BINARY; t++)
+        note_other(h->c, &plan, compose_plan_text(&facts, t), t);
     if (plan.kind == SEGMENT_BASE64)
         r = make_canonical(h->c, field[0] == 'h', text, &facts, &src);
     if (r < 0)
@@ -153,8 +170,9 @@ static int put_attachment(struct compose_body *b, const struct mime_attachment *
         r = compose_facts_of(&a->content, &facts);
     if (r < 0)
         return fault_set(h->fault, r, FAULT_STORAGE, NULL, "attachments: the content cannot be read");
-    struct compose_plan plan = message ? compose_plan_message(&facts, h->o->transport)
-                                       : compose_plan_bytes(text_like ? &facts : NULL, text_like, h->o->transport);
+    struct compose_plan plan = plan_attachment(message, text_like ? &facts : NULL, h->o->transport);
+    for (enum mime_transport t = MIME_TRANSPORT_7BIT; t <= MIME_TRANSPORT_BINARY; t++)
+        note_other(h->c, &plan, plan_attachment(message, text_like ? &facts : NULL, t), t);
     /* RFC 2046 section 5.2.1 has message/rfc822 in no encoding; what needs one goes as a file. */
     if (message && plan.kind == SEGMENT_BASE64)
         type = SLICE("application/octet-stream");

@@ -34,6 +34,8 @@ struct mime_composer {
     size_t n, cap;
     uint64_t size;
     bool needs_utf8, needs_8bit, needs_binary;
+    unsigned differs; /* set of 1u << MIME_TRANSPORT_…: an encoding would be another there */
+    const char *container; /* encoding that multiparts must name for what is in them; NULL: none */
     char stem[STEM_LEN + 1];
     unsigned n_boundaries;
     /* where reading is */

@@ -361,7 +361,7 @@ static int begin_part(struct scan *sc, struct mime_part *parent, uint64_t pos, s
 {
     struct mime_decoder *d = &sc->m->decoder;
     struct mime_part *part;
-    struct slice header;
+    struct slice header = SLICE_EMPTY;
     int r = part_new(sc, parent, pos, &part);
     if (r < 0)
         return r;
@@ -377,7 +377,7 @@ static int begin_part(struct scan *sc, struct mime_part *parent, uint64_t pos, s
         r = interpret_within_memory(sc, header, part);
     if (r < 0)
         goto out;
-    part->header_size = part->body_offset - pos;
+    part->header_size = (uint32_t) header.len;
     if (slice_eq(part->type, SLICE("multipart"))) {
         const struct slice *boundary = mime_param_get(&part->params, SLICE("boundary"));
         if (!boundary || boundary->len == 0 || boundary->len > BOUNDARY_MAX) {
@@ -534,7 +534,7 @@ void mime_message_free(struct mime_message *m)
 int mime_message_header(const struct mime_message *m, const struct mime_part *part, struct arena *arena,
                         struct slice *ret)
 {
-    size_t len = (size_t) MIN(part->header_size, (uint64_t) MIME_HEADER_BYTES_MAX), got;
+    size_t len = part->header_size, got;
     if (m->source.data) {
         *ret = slice_of(m->source.data + part->header_offset, len);
         return 0;

@@ -32,7 +32,8 @@ struct mime_part {
     struct slice charset;       /* as declared; data NULL: none */
     struct slice encoding_name; /* lower case; as declared; "7bit" where none is */
     enum mime_encoding encoding;
-    uint64_t header_offset, header_size; /* the empty line behind it included */
+    uint64_t header_offset;
+    uint32_t header_size;                /* without the empty line behind it; where it is over the limits, what is within */
     uint64_t body_offset, body_size;     /* encoded; the line end before a boundary belongs to the boundary */
     uint64_t decoded_size;               /* for whoever reads the contents: the parser does not know it */
     bool is_multipart;                   /* is taken apart: has children */
@@ -55,7 +56,7 @@ struct mime_message {
 int mime_message_parse(const struct mime_source *src, struct mime_message **ret) ATTR_WARN_UNUSED;
 void mime_message_free(struct mime_message *m);
 
-/* The raw header of a part; of MIME_HEADER_BYTES_MAX at most (a defect tells of more). The source's own memory, or a
+/* The raw header of a part; within MIME_HEADER_BYTES_MAX and MIME_HEADER_FIELDS_MAX (a defect tells of more). The source's own memory, or a
  * copy in `arena`. -ENOMEM, or an errno of reading. */
 int mime_message_header(const struct mime_message *m, const struct mime_part *part, struct arena *arena,
                         struct slice *ret) ATTR_WARN_UNUSED;
@@ -73,6 +74,14 @@ void mime_part_reader_free(struct mime_part_reader *r);
 /* A next piece, borrowed until the next call; empty at the end. Defects of the content are added to the message's when
  * they are met. 0, -ENOMEM, or an errno of reading. */
 int mime_part_read(struct mime_part_reader *r, struct slice *ret) ATTR_WARN_UNUSED;
+
+/* Before the first read, of a text: leaves out up to `max_blocks` files that stand in it as uuencode or yEnc (mime_uu.h
+ * gives them, from the bytes). -ENOMEM. */
+int mime_part_reader_leave_blocks_out(struct mime_part_reader *r, size_t max_blocks) ATTR_WARN_UNUSED;
+/* Of these, how many it has met. */
+size_t mime_part_reader_blocks(const struct mime_part_reader *r);
+/* Remembers what is odd in a part's content. */
+void mime_part_defect(struct mime_decoder *d, const struct mime_part *part, const char *what) ATTR_COLD;
 
 /* Bytes that the transfer decoding has given so far: at the end, the content's size. */
 uint64_t mime_part_reader_count(const struct mime_part_reader *r);

@@ -3,12 +3,14 @@
 
 #include "mime_envelope.h"
 #include "mime_internal.h"
+#include "mime_lines.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define NAME_MAX_LEN 1000 /* of what may be a field's name: a line is no longer */
 #define HEADER_STEP 4096  /* header bytes looked at between two answers */
+#define RAW_PIECE 65536   /* bytes that mime_raw_next() gives at most */
 
 enum raw_state {
     RAW_LINE, /* at the start of a header line */
@@ -29,6 +31,10 @@ struct mime_raw_reader {
     bool dropping; /* the last field went: so do its folded lines */
     bool after_cr; /* CRLF has been written for a CR: an LF behind it is part of it */
     bool has_header;
+    uint64_t clean_from; /* in the source: from here on its lines are as they have to be. UINT64_MAX: not known */
+    bool keep_bcc;
+    bool header_only;    /* stop where the body begins */
+    char *piece;         /* of mime_raw_next() */
     uint64_t written; /* bytes given to the caller, and those in `pending` */
     uint64_t body_at; /* … when the body began */
     struct buffer pending;
@@ -48,7 +54,14 @@ struct mime_raw_reader *mime_raw_reader_new(const struct mime_source *src, struc
     mime_window_init(&r->w, src);
     buffer_init(&r->pending, 4 * (size_t) HEADER_STEP + NAME_MAX_LEN + prefix.len);
     r->first = true;
+    r->clean_from = UINT64_MAX;
     return r;
+}
+
+void mime_raw_reader_knows(struct mime_raw_reader *r, const struct mime_raw_info *info)
+{
+    r->clean_from = info->clean_from;
+    r->keep_bcc = info->keeps_bcc;
 }
 
 void mime_raw_reader_free(struct mime_raw_reader *r)
@@ -57,6 +70,7 @@ void mime_raw_reader_free(struct mime_raw_reader *r)
         return;
     mime_window_done(&r->w);
     buffer_done(&r->pending);
+    free(r->piece);
     free(r);
 }
 
@@ -122,7 +136,7 @@ static int raw_name_done(struct mime_raw_reader *r, bool colon)
     int e = 0;
 
     r->name_len = 0;
-    r->dropping = field && (slice_eq_ci(name, SLICE("bcc")) || slice_eq_ci(name, SLICE("resent-bcc")));
+    r->dropping = field && !r->keep_bcc && (slice_eq_ci(name, SLICE("bcc")) || slice_eq_ci(name, SLICE("resent-bcc")));
     if (mbox) {
         /* The separator of an mbox file has to stay in front. */
         e = raw_put(r, text);
@@ -269,6 +283,41 @@ static size_t raw_body(struct mime_raw_reader *r, struct slice in, char *out, si
     return i;
 }
 
+/* Body bytes that may go as they are. */
+static size_t raw_clean(struct slice in, char *out, size_t room, size_t *ret_len)
+{
+    size_t n = MIN(in.len, room);
+
+    memcpy(out, in.data, n);
+    *ret_len = n;
+    return n;
+}
+
+static bool is_clean(const struct mime_raw_reader *r)
+{
+    return r->state == RAW_BODY && r->pos >= r->clean_from;
+}
+
+int mime_raw_next(struct mime_raw_reader *r, struct slice *ret)
+{
+    size_t n = 0;
+
+    if (is_clean(r) && buffer_len(&r->pending) == 0) {
+        int e = mime_window_get(&r->w, r->pos, 1, ret);
+        if (e < 0)
+            return e;
+        *ret = slice_to(*ret, RAW_PIECE);
+        r->pos += ret->len;
+        r->written += ret->len;
+        return 0;
+    }
+    if (!r->piece && !(r->piece = malloc(RAW_PIECE)))
+        return -ENOMEM;
+    int e = mime_raw_read(r, r->piece, RAW_PIECE, &n);
+    *ret = slice_of(r->piece, n);
+    return e;
+}
+
 int mime_raw_read(struct mime_raw_reader *r, char *buf, size_t len, size_t *ret_len)
 {
     size_t n = 0;
@@ -281,7 +330,7 @@ int mime_raw_read(struct mime_raw_reader *r, char *buf, size_t len, size_t *ret_
             n += take;
             continue;
         }
-        if (r->state == RAW_END)
+        if (r->state == RAW_END || (r->state == RAW_BODY && r->header_only))
             break;
         int e = mime_window_get(&r->w, r->pos, 1, &in);
         if (e < 0)
@@ -291,6 +340,10 @@ int mime_raw_read(struct mime_raw_reader *r, char *buf, size_t len, size_t *ret_
             e = raw_header_end_of_input(r);
         } else if (r->state != RAW_BODY) {
             e = raw_header(r, in, &used);
+        } else if (is_clean(r)) {
+            used = raw_clean(in, buf + n, len - n, &made);
+            n += made;
+            r->written += made;
         } else if (len - n < 4) {
             /* Too little room for a line end: the last bytes go through the buffer. */
             char few[4];
@@ -309,64 +362,70 @@ int mime_raw_read(struct mime_raw_reader *r, char *buf, size_t len, size_t *ret_
     return 0;
 }
 
-static bool has_8bit(const char *p, size_t len)
+/* What has been made of the header, and what of a body without one came along with it. */
+static int scan_header(struct mime_raw_reader *r, struct mime_raw_info *info, struct mime_lines *header, struct mime_lines *body)
 {
-    size_t i = 0;
-    uint64_t w;
-    for (; len - i >= sizeof(w); i += sizeof(w)) {
-        memcpy(&w, p + i, sizeof(w));
-        if (w & 0x8080808080808080U)
-            return true;
+    char chunk[4096];
+    size_t n = 1;
+
+    r->header_only = true;
+    while (n) {
+        uint64_t start = info->size;
+        int e = mime_raw_read(r, chunk, sizeof(chunk), &n);
+        if (e < 0)
+            return e;
+        size_t of_header = r->state < RAW_BODY ? n : r->body_at > start ? (size_t) MIN(r->body_at - start, (uint64_t) n) : 0;
+        mime_lines_look(header, slice_of(chunk, of_header));
+        mime_lines_look(body, slice_of(chunk + of_header, n - of_header));
+        info->size += n;
     }
-    for (; i < len; i++)
-        if ((unsigned char) p[i] >= 0x80)
-            return true;
-    return false;
+    r->header_only = false;
+    return 0;
 }
 
-/* Longest line of bytes that come in pieces; *line is the length of the one that is open. */
-static void measure_lines(const char *p, size_t len, size_t *line, size_t *longest)
+static int scan_body(struct mime_raw_reader *r, struct mime_raw_info *info, struct mime_lines *body)
 {
-    size_t i = 0;
-    while (i < len) {
-        const char *lf = memchr(p + i, '\n', len - i);
-        size_t run = lf ? (size_t) (lf - p) - i : len - i;
-        *line += run;
-        i += run;
-        if (lf) {
-            /* The line end's CR was counted. */
-            *longest = MAX(*longest, *line - (*line ? 1 : 0));
-            *line = 0;
-            i++;
-        }
+    struct slice in;
+    int e = mime_window_get(&r->w, r->pos, 1, &in);
+
+    /* The line feed of a CR that has become a line end already. */
+    if (e == 0 && r->after_cr && in.len && in.data[0] == '\n')
+        r->pos++;
+    info->clean_from = r->pos;
+    while (e == 0) {
+        e = mime_window_get(&r->w, r->pos, 1, &in);
+        if (e < 0 || in.len == 0)
+            break;
+        in = slice_to(in, MIME_WINDOW);
+        mime_lines_look(body, in);
+        r->pos += in.len;
     }
+    mime_lines_end(body);
+    info->size += r->pos - info->clean_from + body->bare;
+    if (body->bare)
+        info->clean_from = UINT64_MAX;
+    return e;
 }
 
 static int scan_lines(const struct mime_source *src, struct mime_raw_info *info)
 {
     struct mime_raw_reader *r = mime_raw_reader_new(src, SLICE_EMPTY);
-    char *chunk = malloc(65536);
-    int e = r && chunk ? 0 : -ENOMEM;
-    size_t n = 1, line = 0;
-    while (e == 0 && n) {
-        uint64_t start = info->size;
-        e = mime_raw_read(r, chunk, 65536, &n);
-        if (e < 0 || n == 0)
-            break;
-        size_t header = r->state < RAW_BODY  ? n
-                        : r->body_at > start ? (size_t) MIN(r->body_at - start, (uint64_t) n)
-                                             : 0;
-        info->header_8bit |= has_8bit(chunk, header);
-        info->body_8bit |= has_8bit(chunk + header, n - header);
-        info->has_nul |= memchr(chunk, '\0', n) != NULL;
-        measure_lines(chunk, n, &line, &info->longest_line);
-        info->size += n;
-    }
-    info->longest_line = MAX(info->longest_line, line);
+    struct mime_lines header = {0}, body = {0};
+    if (r)
+        r->keep_bcc = info->keeps_bcc;
+    int e = r ? scan_header(r, info, &header, &body) : -ENOMEM;
+
+    info->clean_from = UINT64_MAX;
+    if (e == 0 && r->state == RAW_BODY)
+        e = scan_body(r, info, &body);
+    info->header_8bit = header.has_8bit;
+    info->body_8bit = body.has_8bit;
+    info->has_nul = header.has_nul || body.has_nul;
+    info->longest_line = (size_t) MAX(MAX(header.longest, header.open), MAX(body.longest, body.open));
+    info->open_end = body.open > 0 || header.open > 0;
     if (r)
         info->has_header = r->has_header;
     mime_raw_reader_free(r);
-    free(chunk);
     return e;
 }
 
@@ -510,13 +569,23 @@ static int scan_fields(struct mime_decoder *d, const struct mime_source *src, st
     return e;
 }
 
-int mime_raw_scan(struct mime_decoder *d, const struct mime_source *src, struct mime_raw_info *ret)
+static int scan(struct mime_decoder *d, const struct mime_source *src, bool keep_bcc, struct mime_raw_info *ret)
 {
-    struct mime_raw_info info = {0};
+    struct mime_raw_info info = {.keeps_bcc = keep_bcc};
     int e = scan_lines(src, &info);
     if (e == 0 && info.has_header)
         e = scan_fields(d, src, &info);
     if (e == 0)
         *ret = info;
     return e;
+}
+
+int mime_raw_scan(struct mime_decoder *d, const struct mime_source *src, struct mime_raw_info *ret)
+{
+    return scan(d, src, false, ret);
+}
+
+int mime_raw_scan_stored(struct mime_decoder *d, const struct mime_source *src, struct mime_raw_info *ret)
+{
+    return scan(d, src, true, ret);
 }

@@ -3,6 +3,7 @@
 
 #include "mime_flowed.h"
 #include "mime_internal.h"
+#include "mime_uu.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -27,6 +28,9 @@ struct mime_part_reader {
     bool cr_waits; /* text: the last piece ended with CR */
     struct mime_flowed flowed;
     char *unfolded; /* NULL: the text is not unfolded */
+    struct mime_uu *blocks; /* to be left out of the text; NULL: none are */
+    struct slice within;    /* decoded bytes that were not looked at for blocks yet */
+    bool within_end;        /* nothing follows behind them */
 };
 
 static struct mime_part_reader *reader_new(struct mime_decoder *d, const struct mime_source *src,
@@ -88,21 +92,41 @@ void mime_part_reader_free(struct mime_part_reader *r)
     free(r->decoded);
     free(r->text);
     free(r->unfolded);
+    free(r->blocks);
     free(r);
+}
+
+void mime_part_defect(struct mime_decoder *d, const struct mime_part *part, const char *what)
+{
+    char where[128];
+    const char *saved = d->where;
+    if (part && part->parent && part->number.len < 100) {
+        memcpy(where, "part ", 5);
+        memcpy(where + 5, part->number.data, part->number.len);
+        where[5 + part->number.len] = '\0';
+        d->where = where;
+    }
+    mime_defect(d, what);
+    d->where = saved;
 }
 
 static void reader_defect(struct mime_part_reader *r, const char *what)
 {
-    char where[128];
-    const char *saved = r->d->where;
-    if (r->part && r->part->parent && r->part->number.len < 100) {
-        memcpy(where, "part ", 5);
-        memcpy(where + 5, r->part->number.data, r->part->number.len);
-        where[5 + r->part->number.len] = '\0';
-        r->d->where = where;
-    }
-    mime_defect(r->d, what);
-    r->d->where = saved;
+    mime_part_defect(r->d, r->part, what);
+}
+
+int mime_part_reader_leave_blocks_out(struct mime_part_reader *r, size_t max_blocks)
+{
+    r->blocks = malloc(sizeof(*r->blocks));
+    if (!r->blocks)
+        return -ENOMEM;
+    mime_uu_init(r->blocks, max_blocks);
+    return 0;
+}
+
+size_t mime_part_reader_blocks(const struct mime_part_reader *r)
+{
+    return r->blocks ? r->blocks->n_blocks : 0;
 }
 
 /* The next decoded bytes; empty and *ret_end at the end. */
@@ -125,6 +149,27 @@ static int next_bytes(struct mime_part_reader *r, struct slice *ret, bool *ret_e
         in.len ? mime_transfer_decode(&r->transfer, in, r->decoded) : mime_transfer_finish(&r->transfer, r->decoded);
     r->count += n;
     *ret = slice_of(r->decoded, n);
+    return 0;
+}
+
+/* The next decoded bytes of the text itself. A run of them is never longer than what next_bytes() gives at once: what
+ * is held back of a line came from a content that is at least as long. */
+static int next_outside(struct mime_part_reader *r, struct slice *ret, bool *ret_end)
+{
+    enum mime_uu_event event;
+    if (!r->blocks)
+        return next_bytes(r, ret, ret_end);
+    do {
+        event = mime_uu_next(r->blocks, &r->within, r->within_end, ret);
+        if (event == MIME_UU_MORE && r->within_end) {
+            *ret = SLICE_EMPTY;
+            break;
+        }
+        int e = event == MIME_UU_MORE ? next_bytes(r, &r->within, &r->within_end) : 0;
+        if (e < 0)
+            return e;
+    } while (event != MIME_UU_TEXT);
+    *ret_end = event == MIME_UU_MORE;
     return 0;
 }
 
@@ -180,8 +225,10 @@ static int guess_charset(struct mime_part_reader *r)
     struct slice s;
     bool end = false, has_meta = false, first = true;
     int e = again ? 0 : -ENOMEM;
+    if (e == 0 && r->blocks)
+        e = mime_part_reader_leave_blocks_out(again, r->blocks->max_blocks);
     while (e == 0 && !end && !st.bad) {
-        e = next_bytes(again, &s, &end);
+        e = next_outside(again, &s, &end);
         if (e == 0 && first && r->part && slice_eq(r->part->subtype, SLICE("html")))
             has_meta = meta_charset(s, &meta);
         first = false;
@@ -245,7 +292,7 @@ static int next_text(struct mime_part_reader *r, struct slice *ret, bool *ret_en
     if (first)
         e = start_text(r);
     if (e == 0)
-        e = next_bytes(r, &s, ret_end);
+        e = next_outside(r, &s, ret_end);
     if (e == 0 && r->state == READER_BODY && !is_ascii(s)) {
         /* The conversion so far has seen ASCII only: it can begin anew. */
         e = guess_charset(r);
