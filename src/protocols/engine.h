@@ -43,6 +43,8 @@ enum engine_want {
     ENGINE_WANT_CREDENTIAL = 1 << 3, /* credential() with what `needs` says, before the login can go on */
     ENGINE_WANT_DERIVE = 1 << 4,     /* PBKDF2 as derive_job() says, off the loop, then derived() */
     ENGINE_WANT_BODY = 1 << 5,       /* body bytes of the request body_request() names, through body() */
+    ENGINE_WANT_START_DEFLATE = 1 << 7, /* the peer agreed: all bytes are compressed from here on, then deflate_started().
+                                        Output is empty and nothing that was fed is left over */
     ENGINE_WANT_CLOSED = 1 << 6,     /* the dialogue is over: send what is left, close */
 };
 
@@ -115,6 +117,11 @@ struct engine_derive {
     size_t key_len;
 };
 
+/* What one connection has taught about a server, and later ones to the same host and port should heed. */
+enum engine_lesson {
+    ENGINE_LESSON_NO_CHUNKS = 1 << 0, /* SMTP: no BDAT but for what DATA cannot carry */
+};
+
 #define ENGINE_MAX_METHODS 16
 #define ENGINE_MAX_DISABLED 32
 
@@ -127,15 +134,19 @@ struct engine_config {
     bool has_token;            /* the credential is an OAuth token: OAUTHBEARER, XOAUTH2, nothing else */
     bool has_client_cert;      /* EXTERNAL is possible */
     bool lmtp;
+    bool compress;             /* IMAP: COMPRESS=DEFLATE where it is offered */
     bool trace;                /* give ENGINE_EVENT_TRACE */
-    bool step_by_step;         /* SMTP: READY with the greeting; whatever follows is asked for by commands */
+    bool step_by_step;         /* SMTP: READY with the greeting; whatever follows is asked for by commands, EHLO behind
+                                  STARTTLS too */
     enum { PIPELINE_OFF, PIPELINE_ENVELOPE, PIPELINE_CHUNKS } pipeline;
+    unsigned lessons; /* set of ENGINE_LESSON_…: the driver remembers them */
     const char *host, *domain; /* server's name (SASL), EHLO name */
     uint16_t port;
     const char *username, *authzid;
     const char *methods[ENGINE_MAX_METHODS + 1];   /* in order of preference, NULL-ended; none: auto */
     const char *disabled[ENGINE_MAX_DISABLED + 1]; /* extensions that are to be ignored, NULL-ended */
     const char *quirks[ENGINE_MAX_DISABLED + 1];   /* named quirks to switch on ("name") or off ("-name") */
+    const char *tag_prefix; /* of tests, which play dialogues: IMAP tags are this and a number. NULL: nobody can guess them */
     /* Bounds on what a peer may send; 0: the engine's own default. */
     size_t max_line, max_reply;
     uint64_t max_literal;
@@ -192,6 +203,16 @@ struct engine_ops {
     int (*quit)(struct engine *e);
     /* What the server demands between two logins (POP3's LOGIN-DELAY); 0: nothing. May be NULL. */
     uint64_t (*login_delay_ms)(const struct engine *e);
+    /* From here on all bytes are compressed. May be NULL: never wanted. */
+    int (*deflate_started)(struct engine *e);
+    /* A request that lasts until it is asked to end (IMAP IDLE) is asked to; its EVENT_DONE follows. Others go on as they
+     * are. May be NULL. */
+    int (*end_wait)(struct engine *e, struct engine_request *request);
+    /* Set of ENGINE_LESSON_…; asked when the connection has ended before its time. May be NULL. */
+    unsigned (*lessons)(const struct engine *e);
+    /* A limit of the server's is reached: no further request should be given to it, and it is closed in good order when
+     * nothing is in flight. May be NULL. */
+    bool (*spent)(const struct engine *e);
 };
 
 struct engine {

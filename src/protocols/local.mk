@@ -6,6 +6,7 @@ libprotocols_la_SOURCES = \
 	%reldir%/reader.c %reldir%/reader.h \
 	%reldir%/sasl.c %reldir%/sasl.h %reldir%/sasl_private.h \
 	%reldir%/sasl_bearer.c %reldir%/sasl_gnu.c %reldir%/sasl_scram.c \
+	%reldir%/sasl_wire.c %reldir%/sasl_wire.h \
 	%reldir%/writer.c %reldir%/writer.h
 PROTOCOLS_LIBS = libprotocols.la libutil.la $(GSASL_LIBS) $(ZLIB_LIBS) $(IDN_LIBS)
 

@@ -73,6 +73,17 @@ void sasl_offer_add(unsigned *offered, struct slice name, const struct engine_co
     *offered |= SASL_BIT(method);
 }
 
+void sasl_offer_unbound(unsigned *offered, struct slice server, const struct engine_tls *tls)
+{
+    const struct slice name = SLICE("Cyrus");
+
+    if (!tls || tls->unique_len > 0)
+        return;
+    for (size_t i = 0; i + name.len <= server.len; i++)
+        if (slice_starts_ci(slice_from(server, i), name))
+            *offered &= ~(SASL_BIT(SASL_SCRAM_SHA_256_PLUS) | SASL_BIT(SASL_SCRAM_SHA_1_PLUS));
+}
+
 bool sasl_may_send_credential(const struct engine_config *config, bool tls_active)
 {
     /* Challenge-response too: what is overheard can be searched for the password at leisure. */

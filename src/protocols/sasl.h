@@ -58,6 +58,10 @@ void sasl_offer_add(unsigned *offered, struct slice name, const struct engine_co
 /* The one answer to "may a credential (or what is derived from one) be sent now". */
 bool sasl_may_send_credential(const struct engine_config *config, bool tls_active);
 
+/* Takes -PLUS out of the set where it cannot work: Cyrus, by what it says of itself, knows channels by tls-unique alone, in TLS 1.3
+ * too, which has no such thing. */
+void sasl_offer_unbound(unsigned *offered, struct slice server, const struct engine_tls *tls);
+
 /* Picks from `offered`, which the engine has filled with what the server has listed (and with the SASL_METHOD_ bits of
  * what goes without being listed). `tls` is NULL in clear. Faults: FAULT_TLS when no credential may be sent,
  * FAULT_MISSING_EXTENSION when nothing at all is offered, FAULT_UNSUPPORTED_MECHANISM when nothing of it is acceptable; -EPERM, -ENOTSUP. */

@@ -20,17 +20,19 @@ static bool is_plus(const struct sasl *s)
     return s->method == SASL_SCRAM_SHA_256_PLUS || s->method == SASL_SCRAM_SHA_1_PLUS;
 }
 
-/* Only for -PLUS: on the plain mechanisms these properties make the first step fail. */
+/* Only for -PLUS: on the plain mechanisms these properties make the first step fail. The binding is the one that every server
+ * has: tls-unique (RFC 5802 section 6.1), and from TLS 1.3 on, where that means nothing, tls-exporter (RFC 9266). */
 static int set_binding(struct sasl *s)
 {
     char text[128];
-    const unsigned char *data = s->tls->exporter_len ? s->tls->exporter : s->tls->unique;
-    size_t len = s->tls->exporter_len ? s->tls->exporter_len : s->tls->unique_len;
+    bool unique = s->tls->unique_len > 0;
+    const unsigned char *data = unique ? s->tls->unique : s->tls->exporter;
+    size_t len = unique ? s->tls->unique_len : s->tls->exporter_len;
 
     if (base64_encoded_len(len) >= sizeof(text))
         return GSASL_CRYPTO_ERROR;
     text[base64_encode(data, len, text)] = '\0';
-    return gsasl_property_set(s->session, s->tls->exporter_len ? GSASL_CB_TLS_EXPORTER : GSASL_CB_TLS_UNIQUE, text);
+    return gsasl_property_set(s->session, unique ? GSASL_CB_TLS_UNIQUE : GSASL_CB_TLS_EXPORTER, text);
 }
 
 /* The password as RFC 4013 has it; what cannot be prepared is taken as it is, as most servers do. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 
 void writer_init(struct writer *w, size_t max)
 {
@@ -16,6 +17,7 @@ void writer_init(struct writer *w, size_t max)
 void writer_done(struct writer *w)
 {
     buffer_done(&w->out);
+    free(w->stops);
     *w = (struct writer){0};
 }
 
@@ -42,6 +44,13 @@ void writer_sent(struct writer *w, size_t len)
 
 /* --- a command --- */
 
+static void forget_stops(struct writer *w)
+{
+    free(w->stops);
+    w->stops = NULL;
+    w->n_stops = w->stops_released = 0;
+}
+
 void writer_begin(struct writer *w)
 {
     w->begin = writer_position(w);
@@ -50,7 +59,7 @@ void writer_begin(struct writer *w)
     w->n_secrets = 0;
     w->in_secret = false;
     if (!writer_is_stopped(w))
-        w->n_stops = w->stops_released = 0;
+        forget_stops(w);
 }
 
 static int refuse(struct writer *w, int error)
@@ -326,6 +335,8 @@ int writer_literal_announce(struct writer *w, uint64_t n, bool *ret_wait)
                 (w->literals == WRITER_LITERAL_MINUS && n > WRITER_LITERAL_MINUS_MAX);
     if (sync && w->n_stops == WRITER_STOPS_MAX)
         return refuse(w, -EINVAL);
+    if (sync && !w->stops && !(w->stops = calloc(WRITER_STOPS_MAX, sizeof(*w->stops))))
+        return refuse(w, -ENOMEM);
     put(w, "{", 1);
     writer_number(w, n);
     int ret = sync ? put(w, "}\r\n", 3) : put(w, "+}\r\n", 4);
@@ -398,7 +409,7 @@ void writer_abandon(struct writer *w)
         return;
     uint64_t stop = w->stops[w->stops_released];
     buffer_truncate(&w->out, stop > w->sent ? (size_t) (stop - w->sent) : 0);
-    w->n_stops = w->stops_released = 0;
+    forget_stops(w);
 }
 
 /* --- bodies --- */

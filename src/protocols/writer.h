@@ -48,7 +48,7 @@ struct writer {
     } secrets[WRITER_SECRETS_MAX];
     unsigned n_secrets;
     bool in_secret;
-    uint64_t stops[WRITER_STOPS_MAX];
+    uint64_t *stops; /* WRITER_STOPS_MAX of them; NULL: there are none */
     unsigned n_stops, stops_released;
     enum writer_literals literals;
     bool utf8;           /* quoted strings, atoms' values and paths may hold UTF-8 */
