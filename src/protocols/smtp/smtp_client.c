@@ -58,6 +58,7 @@ int smtp_fail(struct smtp_client *c, int err, enum fault_kind kind, const char *
 {
     fault_set(&c->engine.fault, err, kind, stage ? stage : client_stage(&c->engine), "%s", text);
     c->engine.fault.protocol = protocol_name(PROTOCOL_SMTP);
+    smtp_flight_failed(c, kind);
     return smtp_set_failed(c, err);
 }
 
@@ -158,7 +159,7 @@ static int reader_error(struct smtp_client *c, int r)
 static int handle_closing(struct smtp_client *c, const struct smtp_reply *reply)
 {
     if (list_is_empty(&c->engine.requests)) {
-        smtp_push_event(c, ENGINE_EVENT_CLOSING, NULL);
+        smtp_push_event(c, ENGINE_EVENT_CLOSING, NULL)->reply = *reply;
         smtp_set_state(c, SMTP_CLOSED);
         return 0;
     }
@@ -170,6 +171,8 @@ static int handle_closing(struct smtp_client *c, const struct smtp_reply *reply)
             return r;
         }
     }
+    /* Who goes takes nothing more, whatever is on its way. */
+    smtp_disown(c);
     smtp_push_event(c, ENGINE_EVENT_CLOSING, NULL);
     return smtp_fail_reply(c, -ECONNRESET, FAULT_REJECTED, NULL, reply);
 }
@@ -328,17 +331,28 @@ int smtp_client_submit(struct engine *e, struct smtp_request *request, struct fa
 {
     struct smtp_client *c = smtp_of(e);
 
+    if (c->state == SMTP_FAILED) {
+        *fault = e->fault;
+        return c->error;
+    }
     if (c->state != SMTP_READY)
         return fault_set(fault, -EBUSY, FAULT_UNAVAILABLE, NULL, "the connection takes no requests now");
     int r = smtp_check_request(c, request, fault);
     if (r < 0)
         return r;
+    if (request->kind == SMTP_TRANSACTION && smtp_limits_count(c, smtp_transaction_of(request)) < 0)
+        return fault_set(fault, -ENOMEM, FAULT_INTERNAL, NULL, "out of memory");
     list_append(&c->engine.requests, &request->base.link);
     c->n_queued++;
     request->base.state = REQUEST_QUEUED;
     /* What goes wrong from here on is the connection's matter, and next() tells. */
     (void) !smtp_pump(c);
     return 0;
+}
+
+int smtp_client_check(struct engine *e, struct smtp_request *request, struct fault *fault)
+{
+    return smtp_check_request(smtp_of(e), request, fault);
 }
 
 static int client_withdraw(struct engine *e, struct engine_request *request)
@@ -426,6 +440,18 @@ static int client_quit(struct engine *e)
     return 0;
 }
 
+/* One that ends in the middle of the proof has run what it refused, or cannot bear it. */
+static unsigned client_lessons(const struct engine *e)
+{
+    const struct smtp_client *c = smtp_of_const(e);
+    return c->lessons | (c->flight == SMTP_FLIGHT_PROVING ? (unsigned) ENGINE_LESSON_NO_CHUNKS : 0);
+}
+
+static bool client_spent(const struct engine *e)
+{
+    return smtp_limits_reached(smtp_of_const(e));
+}
+
 static void client_free(struct engine *e)
 {
     struct smtp_client *c = smtp_of(e);
@@ -434,6 +460,7 @@ static void client_free(struct engine *e)
     writer_done(&c->writer);
     smtp_reply_parser_done(&c->parser);
     buffer_done(&c->caps.lines);
+    free(c->domains);
     buffer_done(&c->trace);
     sasl_free(c->sasl);
     explicit_bzero(&c->tls, sizeof(c->tls));
@@ -464,6 +491,8 @@ static const struct engine_ops smtp_ops = {
     .idle = client_idle,
     .in_flight = client_in_flight,
     .quit = client_quit,
+    .lessons = client_lessons,
+    .spent = client_spent,
 };
 
 struct engine *smtp_client_new(const struct engine_config *config)
@@ -500,8 +529,11 @@ const char *smtp_client_greeting(const struct engine *e)
     return smtp_of_const(e)->greeting;
 }
 
-bool smtp_client_may_follow(const struct engine *e)
+unsigned smtp_client_depth(const struct engine *e)
 {
     const struct smtp_client *c = smtp_of_const(e);
-    return smtp_has(&c->caps, SMTP_EXT_PIPELINING) && c->config->pipeline != PIPELINE_OFF;
+
+    if (!smtp_has(&c->caps, SMTP_EXT_PIPELINING) || c->config->pipeline == PIPELINE_OFF)
+        return 1;
+    return smtp_limits_reached(c) ? 1 : c->flight == SMTP_FLIGHT_PROVED ? SMTP_FLIGHT_MAX : 2;
 }

@@ -10,8 +10,26 @@
  * other, and DATA is said only when a recipient was accepted. Each reply is counted to the command it answers; one
  * reply too many, one of a class that cannot be, or a refused RSET is FAULT_PROTOCOL and ends the connection. The dot
  * after a 354 that came though every recipient was refused ends an empty message: no body byte is sent.
- * A body of SMTP_BODY_BINARYMIME leaves as one chunk (BDAT … LAST), byte for byte, when the replies to all recipients are in.
- * A refused chunk ends the connection: whether the server has passed over it, nobody knows.
+ *
+ * Chunks (RFC 3030). A body of SMTP_BODY_BINARYMIME, and one of SMTP_CHUNK_FROM bytes or more where the server offers CHUNKING,
+ * leaves as one chunk (BDAT … LAST), byte for byte, when the replies to all recipients are in and somebody gets it. A refused
+ * chunk ends the connection: whether the server has passed over it, nobody knows. A refusal of the command itself (x0z) for
+ * what DATA could carry makes the transaction fail as if the connection were lost, with ENGINE_LESSON_NO_CHUNKS: it can be
+ * sent again.
+ *
+ * Chunks in flight (PIPELINE_CHUNKS, CHUNKING and PIPELINING offered, not LMTP). Then MAIL, RCPT and BDAT with its body leave in
+ * one run, and up to SMTP_FLIGHT_MAX such messages wait for their replies. A refused MAIL or RCPT means a refused chunk, and a
+ * server that did not pass over a refused chunk would run the message's lines as commands, in our name. Therefore:
+ * - no body stands behind anything that may be refused before this very connection has passed over refused chunks: the first
+ *   transaction brings along, in the same write, one chunk outside of any transaction and one behind MAIL without a recipient,
+ *   each holding nothing but "QUIT". Both must be refused and the commands behind them answered in step; a server that runs
+ *   what it refuses says goodbye instead, and nothing was lost;
+ * - in flight each transaction begins with RSET, which no server refuses: behind a chunk that was run as commands the replies
+ *   are out of step, and this one shows it;
+ * - whatever does not fit (a refused RSET, a chunk accepted for nobody or with the enhanced code of an address, a verdict before the
+ *   chunk was whole, a surplus reply) ends the connection, and ENGINE_LESSON_NO_CHUNKS keeps later ones from trying.
+ * What was refused by its MAIL or all its RCPTs, or stands behind a 421, has not happened even when its chunk was written.
+ *
  * A request's events: a REPLY for each reply, then DONE. Its fault is FAULT_REJECTED when nothing was accepted; single
  * refused recipients are no fault.
  *
@@ -82,11 +100,14 @@ struct smtp_recipient {
 };
 
 /* Where a transaction stands, for writing and for reading replies. */
-enum smtp_step { SMTP_STEP_RSET = 0, SMTP_STEP_MAIL, SMTP_STEP_RCPT, SMTP_STEP_DATA, SMTP_STEP_BODY, SMTP_STEP_FINAL, SMTP_STEP_END };
+enum smtp_step { SMTP_STEP_PROOF = 0, SMTP_STEP_RSET, SMTP_STEP_MAIL, SMTP_STEP_RCPT, SMTP_STEP_DATA, SMTP_STEP_BODY, SMTP_STEP_FINAL, SMTP_STEP_END };
 
 enum smtp_body_type { SMTP_BODY_7BIT = 0, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 enum smtp_by { SMTP_BY_UNSET = 0, SMTP_BY_RETURN, SMTP_BY_NOTIFY };
 enum smtp_ret { SMTP_RET_UNSET = 0, SMTP_RET_FULL, SMTP_RET_HDRS };
+
+#define SMTP_FLIGHT_MAX 4         /* whole messages in flight */
+#define SMTP_CHUNK_FROM (1 << 20) /* bytes from which on a chunk is better than lines with dots */
 
 /* One message to its recipients. The body comes through engine_ops.body(); line ends and dots are the engine's matter. Zero
  * what is not used; smtp_transaction_init() does so. */
@@ -96,8 +117,10 @@ struct smtp_transaction {
     struct smtp_recipient *recipients;
     size_t n_recipients; /* at least 1 */
     bool has_size;
-    uint64_t size; /* of the body as it will be given */
+    uint64_t size; /* of the body as it will be given: exact */
+    bool open_end; /* its last line has no end: a chunk gets one */
     enum smtp_body_type body;
+    bool only_chunked; /* there is no form of it that DATA could carry */
     bool smtputf8;    /* an address or the header is beyond ASCII */
     bool utf8_header; /* the header is: without SMTPUTF8 nothing helps. Else domains can be written in ASCII */
     bool requiretls;  /* RFC 8689 */
@@ -116,7 +139,8 @@ struct smtp_transaction {
     enum smtp_step write_step, read_step;
     size_t write_rcpt, read_rcpt;
     bool mail_accepted, data_accepted;
-    uint64_t chunk_left; /* of BDAT: bytes announced and not yet given */
+    bool chunked; /* BDAT instead of DATA */
+    uint64_t chunk_left; /* of BDAT: bytes of the body announced and not yet given */
 };
 void smtp_transaction_init(struct smtp_transaction *t);
 /* As new, for another connection: results and the engine's part are forgotten. */
@@ -183,14 +207,22 @@ bool smtp_client_needs_rset(const struct engine *e);
 /* engine_ops.submit with the checks that need no server round trip: FAULT_INVALID_PARAMS (an address or parameter that cannot be
  * written), FAULT_BAD_MESSAGE (larger than SIZE allows, 8-bit without 8BITMIME), FAULT_MISSING_EXTENSION (DSN, SMTPUTF8). READY only. */
 int smtp_client_submit(struct engine *e, struct smtp_request *request, struct fault *fault) ATTR_WARN_UNUSED;
+/* The checks alone. */
+int smtp_client_check(struct engine *e, struct smtp_request *request, struct fault *fault) ATTR_WARN_UNUSED;
 
-/* Whether the next transaction's envelope may follow the body of the one before in this engine. */
-bool smtp_client_may_follow(const struct engine *e);
+/* CHUNKING is offered, and nothing speaks against it. */
+bool smtp_client_takes_chunks(const struct engine *e);
+/* Of `n` recipients in this order, how many one transaction on this connection may name (LIMITS, RFC 9422); 0: none, only a new
+ * connection helps. The first ones of a new connection are at least 1. */
+size_t smtp_client_room(const struct engine *e, const struct smtp_recipient *recipients, size_t n);
+/* How many transactions may be in flight now: 1; 2 where the next one's envelope may follow this one's body; SMTP_FLIGHT_MAX. */
+unsigned smtp_client_depth(const struct engine *e);
 
 /* --- events --- */
 enum smtp_context { SMTP_CONTEXT_RSET, SMTP_CONTEXT_MAIL, SMTP_CONTEXT_RCPT, SMTP_CONTEXT_DATA, SMTP_CONTEXT_FINAL, SMTP_CONTEXT_COMMAND };
 
-/* ENGINE_EVENT_REPLY: `reply` and `context`; with SMTP_CONTEXT_RCPT, and with SMTP_CONTEXT_FINAL in LMTP, `recipient`. */
+/* ENGINE_EVENT_REPLY: `reply` and `context`; with SMTP_CONTEXT_RCPT, and with SMTP_CONTEXT_FINAL in LMTP, `recipient`.
+ * ENGINE_EVENT_READY of a step_by_step engine, and ENGINE_EVENT_CLOSING while no request is in flight: `reply`. */
 struct smtp_event {
     struct engine_event base;
     enum smtp_context context;

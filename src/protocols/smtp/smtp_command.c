@@ -2,6 +2,7 @@
 /* Single commands: which may be said in which state of the dialogue, how they are written, and what their replies make of
  * the state. The states and their rules are those of sans-I/O SMTP libraries: a caller who goes step by step can do
  * nothing that a transaction would not do. */
+#include "base64.h"
 #include "smtp_private.h"
 
 #include <errno.h>
@@ -285,6 +286,8 @@ static int write_verb(struct smtp_client *c, const struct smtp_command *cmd)
         return write_line(c, cmd->verb == SMTP_VERB_HELO ? "HELO" : c->config->lmtp ? "LHLO" : "EHLO",
                           cmd->argument.len ? cmd->argument : slice_of_str(c->config->domain ? c->config->domain : "localhost"));
     case SMTP_VERB_AUTH:
+        c->bearer = slice_eq_ci(cmd->argument, SLICE("XOAUTH2")) || slice_eq_ci(cmd->argument, SLICE("OAUTHBEARER"));
+        c->reason[0] = '\0';
         return write_secret_line(c, "AUTH", cmd->argument, cmd->response);
     case SMTP_VERB_AUTH_LINE:
         return write_secret_line(c, NULL, SLICE_EMPTY, cmd->response);
@@ -338,6 +341,18 @@ static enum smtp_verb meaning(const struct smtp_command *cmd)
     return first_word_is(cmd->argument, "LHLO") ? SMTP_VERB_EHLO : SMTP_VERB_RAW;
 }
 
+/* Why a token is refused comes as a challenge, before the refusal itself (RFC 7628 section 3.2.2). */
+static void keep_reason(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    char decoded[sizeof(c->reason)];
+    struct slice text = slice_to(slice_trim(reply->text), sizeof(decoded) / 3 * 4);
+    size_t len;
+
+    c->reason[0] = '\0';
+    if (c->bearer && text.len && base64_decode(text.data, text.len, decoded, &len) == 0)
+        fault_clean_text(c->reason, sizeof(c->reason), slice_of(decoded, len));
+}
+
 /* Where the dialogue stands after a yes. 0, or <0 when this yes cannot be. */
 static int follow(struct smtp_client *c, enum smtp_verb verb, const struct smtp_reply *reply)
 {
@@ -375,6 +390,8 @@ static int follow(struct smtp_client *c, enum smtp_verb verb, const struct smtp_
         return 0;
     case SMTP_VERB_AUTH:
     case SMTP_VERB_AUTH_LINE:
+        if (go_on)
+            keep_reason(c, reply);
         c->dialogue = go_on ? SMTP_DIALOGUE_AUTHENTICATING : SMTP_DIALOGUE_AUTHENTICATED;
         c->has_auth = !go_on;
         return 0;
@@ -405,6 +422,8 @@ static void refused(struct smtp_client *c, struct smtp_command *cmd, const struc
     c->done_fault.protocol = protocol_name(PROTOCOL_SMTP);
     if (later)
         c->done_fault.retry = RETRY_LATER;
+    if (cmd->verb == SMTP_VERB_AUTH || cmd->verb == SMTP_VERB_AUTH_LINE)
+        sasl_add_reason(&c->done_fault, slice_of_str(c->reason));
     done->base.fault = &c->done_fault;
 }
 

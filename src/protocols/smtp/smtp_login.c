@@ -40,6 +40,7 @@ static int become_ready(struct smtp_client *c)
 
     smtp_set_state(c, SMTP_READY);
     c->dialogue = SMTP_DIALOGUE_READY;
+    smtp_flight_begin(c);
     if (tls) {
         smtp_complete_command(c, tls, NULL);
         return 0;
@@ -62,31 +63,11 @@ static int fail_fault(struct smtp_client *c, int err, const struct fault *fault)
 static int begin_auth(struct smtp_client *c, const struct engine_config *config, struct secret *secret)
 {
     struct fault fault = {0};
-    struct slice initial;
 
     int r = sasl_new(c->method, PROTOCOL_SMTP, config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
     if (r < 0)
         return fail_fault(c, r, &fault);
-    const char *name = sasl_method_name(c->method);
-    writer_begin(&c->writer);
-    writer_raw_str(&c->writer, "AUTH ");
-    writer_raw_str(&c->writer, name);
-    if (sasl_initial(c->sasl, SMTP_AUTH_LINE_MAX - strlen("AUTH  \r\n") - strlen(name), &initial)) {
-        writer_char(&c->writer, ' ');
-        writer_secret_begin(&c->writer);
-        writer_raw(&c->writer, initial);
-        writer_secret_end(&c->writer);
-    }
-    smtp_set_state(c, SMTP_AUTH);
-    return smtp_end_command(c);
-}
-
-static int send_auth_reply(struct smtp_client *c)
-{
-    writer_begin(&c->writer);
-    writer_secret_begin(&c->writer);
-    writer_raw(&c->writer, sasl_reply(c->sasl));
-    writer_secret_end(&c->writer);
+    sasl_write_command(&c->writer, "AUTH ", c->method, c->sasl, SMTP_AUTH_LINE_MAX);
     smtp_set_state(c, SMTP_AUTH);
     return smtp_end_command(c);
 }
@@ -98,29 +79,11 @@ static int auth_step(struct smtp_client *c, int r, const struct fault *fault)
         smtp_set_state(c, SMTP_DERIVE);
         return 0;
     }
-    if (r < 0) {
-        /* "*" may still go out; the server's answer to it changes nothing. */
-        (void) !send_auth_reply(c);
-        return fail_fault(c, r, fault);
-    }
-    return send_auth_reply(c);
-}
-
-/* What a bearer mechanism was told before the refusal says more than the refusal. */
-static void add_reason(struct smtp_client *c)
-{
-    struct slice reason = c->sasl ? sasl_server_error(c->sasl) : SLICE_EMPTY;
-    char *text = c->engine.fault.text;
-    size_t len = strlen(text), room = sizeof(c->engine.fault.text) - len;
-
-    if (reason.len == 0 || room < 8)
-        return;
-    text[len++] = ' ';
-    text[len++] = '(';
-    fault_clean_text(text + len, room - 3, reason);
-    len += strlen(text + len);
-    text[len++] = ')';
-    text[len] = '\0';
+    sasl_write_reply(&c->writer, c->sasl);
+    smtp_set_state(c, SMTP_AUTH);
+    int end = smtp_end_command(c);
+    /* "*" may still go out; the server's answer to it changes nothing. */
+    return r < 0 ? fail_fault(c, r, fault) : end;
 }
 
 static int auth_refused(struct smtp_client *c, const struct smtp_reply *reply)
@@ -129,16 +92,18 @@ static int auth_refused(struct smtp_client *c, const struct smtp_reply *reply)
 
     if (login && reply->code != 421) {
         /* The session goes on; another login may do better. */
-        sasl_free(c->sasl);
-        c->sasl = NULL;
         smtp_set_state(c, SMTP_READY);
         smtp_push_command_reply(c, login, reply);
         smtp_complete_command(c, login, reply);
+        sasl_add_reason(&c->done_fault, sasl_server_error(c->sasl));
+        sasl_free(c->sasl);
+        c->sasl = NULL;
         return 0;
     }
     enum fault_kind kind = smtp_reply_class(reply) == SMTP_CLASS_TRANSIENT ? FAULT_REJECTED : FAULT_AUTH;
     int r = smtp_fail_reply(c, -EPERM, kind, "auth", reply);
-    add_reason(c);
+    if (c->sasl)
+        sasl_add_reason(&c->engine.fault, sasl_server_error(c->sasl));
     return r;
 }
 
@@ -166,8 +131,7 @@ static int auth_reply(struct smtp_client *c, const struct smtp_reply *reply)
             smtp_complete_command(c, login, NULL);
             return 0;
         }
-        /* What a server offers can depend on who asks. */
-        smtp_capabilities_reset(&c->caps);
+        /* What a server offers can depend on who asks. Some (OpenSMTPD) take no second EHLO: what they said stands. */
         return send_ehlo(c);
     case SMTP_CLASS_TRANSIENT:
     case SMTP_CLASS_PERMANENT:
@@ -234,6 +198,8 @@ static int ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply)
             return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, NULL, out_of_memory);
         return after_capabilities(c);
     case SMTP_CLASS_PERMANENT:
+        if (c->logged_in)
+            return become_ready(c);
         if (!c->has_tls && tls_is_required(c))
             return smtp_fail(c, -EPERM, FAULT_TLS, "tls", "TLS is required, and the server refuses EHLO");
         if (c->config->lmtp || reply->code == 554)
@@ -269,7 +235,7 @@ static int greeting_reply(struct smtp_client *c, const struct smtp_reply *reply)
         smtp_set_state(c, SMTP_READY);
         c->dialogue = SMTP_DIALOGUE_GREETING_RECEIVED;
         c->logged_in = true;
-        smtp_push_event(c, ENGINE_EVENT_READY, NULL);
+        smtp_push_event(c, ENGINE_EVENT_READY, NULL)->reply = *reply;
         return 0;
     }
     return send_ehlo(c);
@@ -341,7 +307,14 @@ int smtp_login_tls_started(struct smtp_client *c, const struct engine_tls *tls)
     reader_init(&c->reader, READER_LF_ENDS_LINE | READER_REFUSE_NUL, line, line);
     smtp_reply_parser_reset(&c->parser);
     smtp_capabilities_reset(&c->caps);
-    return send_ehlo(c);
+    if (!c->config->step_by_step)
+        return send_ehlo(c);
+    struct smtp_command *asked = smtp_open_command(c, SMTP_VERB_STARTTLS);
+    smtp_set_state(c, SMTP_READY);
+    c->dialogue = SMTP_DIALOGUE_GREETING_RECEIVED;
+    if (asked)
+        smtp_complete_command(c, asked, NULL);
+    return 0;
 }
 
 int smtp_login_credential(struct smtp_client *c, struct secret *secret)

@@ -4,7 +4,7 @@
 #define POSTERN_SMTP_PRIVATE_H
 
 #include "reader.h"
-#include "sasl.h"
+#include "sasl_wire.h"
 #include "smtp_body.h"
 #include "smtp_client.h"
 #include "writer.h"
@@ -12,6 +12,7 @@
 #define SMTP_OUTPUT_MAX 262144     /* bytes that may wait to be sent */
 #define SMTP_BODY_AHEAD 65536      /* body bytes are asked for while fewer than these wait */
 #define SMTP_COMMAND_LINE_MAX 4096 /* longest line of an envelope */
+#define SMTP_DOMAINS_MAX 64        /* a RCPTDOMAINMAX of more is none */
 #define SMTP_AUTH_LINE_MAX 12288   /* RFC 4954 section 4 */
 
 enum smtp_state {
@@ -29,6 +30,14 @@ enum smtp_state {
     SMTP_CLOSED,
     SMTP_FAILED,
     SMTP_STATE_COUNT
+};
+
+/* Messages in flight as chunks, see smtp_client.h. */
+enum smtp_flight {
+    SMTP_FLIGHT_OFF,
+    SMTP_FLIGHT_WANTED,  /* the next transaction proves the server */
+    SMTP_FLIGHT_PROVING, /* replies to the proof are due */
+    SMTP_FLIGHT_PROVED,
 };
 
 #define SMTP_EVENTS 4 /* one reply gives at most REPLY, DONE, CLOSING */
@@ -51,6 +60,16 @@ struct smtp_client {
     size_t step_accepted; /* recipients of the envelope that is made step by step */
     enum sasl_method method;
     struct sasl *sasl;
+    bool bearer;      /* the dialogue that the caller leads by AUTH is one of these */
+    char reason[200]; /* and was told this before the refusal; "": nothing */
+
+    enum smtp_flight flight;
+    unsigned proofs; /* replies to the proof that have come */
+    unsigned lessons;
+
+    uint64_t mails;    /* transactions begun, or about to be, on this connection */
+    uint64_t *domains; /* of their recipients, as numbers; only where the server has a limit */
+    size_t n_domains;
 
     size_t n_queued;
     struct smtp_request *body_of; /* whose body is being written */
@@ -72,6 +91,20 @@ static inline struct smtp_client *smtp_of(struct engine *e)
 static inline const struct smtp_client *smtp_of_const(const struct engine *e)
 {
     return container_of((struct engine *) (void *) (uintptr_t) e, struct smtp_client, engine);
+}
+
+static inline struct smtp_request *smtp_request_of(struct list *link)
+{
+    return container_of(container_of(link, struct engine_request, link), struct smtp_request, base);
+}
+static inline struct smtp_transaction *smtp_transaction_of(struct smtp_request *r)
+{
+    return container_of(r, struct smtp_transaction, request);
+}
+/* The oldest request with a reply due. */
+static inline struct smtp_request *smtp_head(const struct smtp_client *c)
+{
+    return list_is_empty(&c->engine.requests) ? NULL : smtp_request_of(c->engine.requests.next);
 }
 
 /* --- smtp_client.c --- */
@@ -123,7 +156,33 @@ int smtp_check_envelope(const struct smtp_client *c, const struct smtp_transacti
 int smtp_write_mail(struct smtp_client *c, const struct smtp_transaction *t);
 int smtp_write_rcpt(struct smtp_client *c, const struct smtp_transaction *t, const struct smtp_recipient *rcpt);
 
+/* --- smtp_chunks.c --- */
+/* At READY: may chunks be in flight here? */
+void smtp_flight_begin(struct smtp_client *c);
+bool smtp_wants_chunk(const struct smtp_client *c, const struct smtp_transaction *t);
+/* The proof, if it is due, in front of the transaction. 1: it was written, 0: none. */
+int smtp_write_proof(struct smtp_client *c, const struct smtp_transaction *t);
+/* A reply to it. 1: it was the last, 0: more are due. */
+int smtp_proof_reply(struct smtp_client *c, const struct smtp_reply *reply);
+/* The announcement; the body follows at once. */
+int smtp_write_bdat(struct smtp_client *c, struct smtp_transaction *t);
+ssize_t smtp_take_chunk(struct smtp_client *c, struct smtp_transaction *t, const char *bytes, size_t len, bool last);
+/* The verdict on a chunk, whole or not: 1: as on any message; 0: it was dealt with. */
+int smtp_chunk_verdict(struct smtp_client *c, struct smtp_transaction *t, const struct smtp_reply *reply);
+/* The server goes, or does not take it: what is on the list has not happened. */
+void smtp_disown(struct smtp_client *c);
+/* What is in flight has got out of step, or ended in the middle of the proof. */
+void smtp_flight_failed(struct smtp_client *c, enum fault_kind kind);
+
+/* --- smtp_limits.c --- */
+bool smtp_limits_reached(const struct smtp_client *c);
+/* It has been submitted. */
+int smtp_limits_count(struct smtp_client *c, const struct smtp_transaction *t);
+
 /* --- smtp_transaction.c: all from READY on --- */
+int smtp_write_word(struct smtp_client *c, const char *word);
+int smtp_impossible(struct smtp_client *c, const char *stage);
+void smtp_body_is_whole(struct smtp_client *c, struct smtp_request *of);
 void smtp_mark_begin(struct smtp_client *c, struct engine_request *r);
 void smtp_mark_end(struct smtp_client *c, struct engine_request *r);
 /* Takes it off the list. */

@@ -5,21 +5,6 @@
 
 #include <errno.h>
 
-static struct smtp_request *request_of(struct list *link)
-{
-    return container_of(container_of(link, struct engine_request, link), struct smtp_request, base);
-}
-
-static struct smtp_transaction *transaction_of(struct smtp_request *r)
-{
-    return container_of(r, struct smtp_transaction, request);
-}
-
-static struct smtp_request *head(const struct smtp_client *c)
-{
-    return list_is_empty(&c->engine.requests) ? NULL : request_of(c->engine.requests.next);
-}
-
 void smtp_transaction_init(struct smtp_transaction *t)
 {
     *t = (struct smtp_transaction){.request = {.kind = SMTP_TRANSACTION}};
@@ -35,9 +20,10 @@ void smtp_transaction_reset(struct smtp_transaction *t)
     t->request.base.begin_offset = t->request.base.end_offset = 0;
     t->n_accepted = 0;
     fault_clear(&t->refusal);
-    t->write_step = t->read_step = SMTP_STEP_RSET;
+    t->request.base.changes = true;
+    t->write_step = t->read_step = SMTP_STEP_PROOF;
     t->write_rcpt = t->read_rcpt = 0;
-    t->mail_accepted = t->data_accepted = false;
+    t->mail_accepted = t->data_accepted = t->chunked = false;
     t->chunk_left = 0;
     for (size_t i = 0; i < t->n_recipients; i++) {
         t->recipients[i].verdict = SMTP_UNDECIDED;
@@ -47,7 +33,7 @@ void smtp_transaction_reset(struct smtp_transaction *t)
 
 /* --- writing --- */
 
-static int write_word(struct smtp_client *c, const char *word)
+int smtp_write_word(struct smtp_client *c, const char *word)
 {
     writer_begin(&c->writer);
     writer_raw_str(&c->writer, word);
@@ -82,17 +68,27 @@ void smtp_forget(struct smtp_client *c, struct engine_request *r)
     r->state = REQUEST_ANSWERED;
 }
 
+/* What came to nothing must be taken back, unless that was said already by what follows. */
+static bool leaves_envelope(const struct smtp_client *c, const struct smtp_transaction *t)
+{
+    struct smtp_request *next = smtp_head(c);
+    bool fenced = next && next->kind == SMTP_TRANSACTION && smtp_transaction_of(next)->write_step > SMTP_STEP_RSET;
+    bool begun = t->mail_accepted || (t->chunked && t->write_step > SMTP_STEP_DATA);
+
+    return begun && !t->data_accepted && !(fenced && t->chunked);
+}
+
 /* The transaction is over: DONE, with a fault unless somebody gets the message. */
 static void complete(struct smtp_client *c, struct smtp_transaction *t)
 {
     struct engine_request *r = &t->request.base;
 
     c->dialogue = SMTP_DIALOGUE_READY;
-    if (t->mail_accepted && !t->data_accepted)
-        c->needs_rset = true;
     if (c->body_of == &t->request)
         c->body_of = NULL;
     smtp_forget(c, r);
+    if (leaves_envelope(c, t))
+        c->needs_rset = true;
     struct smtp_event *ev = smtp_push_event(c, ENGINE_EVENT_DONE, r);
     if (fault_is_set(&t->refusal)) {
         c->done_fault = t->refusal;
@@ -126,27 +122,10 @@ int smtp_surplus(struct smtp_client *c)
     return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server sends a reply to no command");
 }
 
-/* The body leaves as one chunk instead of behind DATA. */
-static bool is_chunk(const struct smtp_transaction *t)
+/* Nothing stands before it whose refusal would matter, or the server passes over what it refuses. */
+static bool may_go_ahead(const struct smtp_client *c, const struct smtp_transaction *t)
 {
-    return t->body == SMTP_BODY_BINARYMIME;
-}
-
-/* Somebody gets it: the announcement, and the body follows at once (RFC 3030). */
-static int write_bdat(struct smtp_client *c, struct smtp_transaction *t)
-{
-    struct writer *w = &c->writer;
-
-    writer_begin(w);
-    writer_raw_str(w, "BDAT ");
-    writer_number(w, t->size);
-    writer_raw_str(w, " LAST");
-    t->chunk_left = t->size;
-    t->read_step = SMTP_STEP_FINAL;
-    t->read_rcpt = 0;
-    t->data_accepted = true;
-    c->body_of = &t->request;
-    return smtp_end_command(c);
+    return c->flight == SMTP_FLIGHT_PROVED || !(t->chunked && t->write_step == SMTP_STEP_DATA);
 }
 
 /* Writes one command of the envelope. */
@@ -156,14 +135,22 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
 
     smtp_mark_begin(c, &t->request.base);
     switch (t->write_step) {
+    case SMTP_STEP_PROOF:
+        t->write_step = SMTP_STEP_RSET;
+        r = smtp_write_proof(c, t);
+        if (r == 0)
+            t->read_step = SMTP_STEP_RSET;
+        t->chunked = smtp_wants_chunk(c, t);
+        return MIN(r, 0);
     case SMTP_STEP_RSET:
         t->write_step = SMTP_STEP_MAIL;
-        if (!c->needs_rset) {
-            t->read_step = SMTP_STEP_MAIL;
+        if (!c->needs_rset && !(c->flight == SMTP_FLIGHT_PROVED && smtp_head(c) != &t->request)) {
+            if (t->read_step == SMTP_STEP_RSET)
+                t->read_step = SMTP_STEP_MAIL;
             return 0;
         }
         c->needs_rset = false;
-        return write_word(c, "RSET");
+        return smtp_write_word(c, "RSET");
     case SMTP_STEP_MAIL:
         t->write_step = SMTP_STEP_RCPT;
         return smtp_write_mail(c, t);
@@ -174,7 +161,7 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
         return r;
     case SMTP_STEP_DATA:
         t->write_step = SMTP_STEP_BODY;
-        return is_chunk(t) ? write_bdat(c, t) : write_word(c, "DATA");
+        return t->chunked ? smtp_write_bdat(c, t) : smtp_write_word(c, "DATA");
     case SMTP_STEP_BODY:
     case SMTP_STEP_FINAL:
     case SMTP_STEP_END:
@@ -187,15 +174,15 @@ static int write_step(struct smtp_client *c, struct smtp_transaction *t)
 static int pump_transaction(struct smtp_client *c, struct smtp_transaction *t)
 {
     while (t->write_step < SMTP_STEP_BODY) {
-        if (reply_is_due(t) && (!may_pipeline(c) || (is_chunk(t) && t->write_step == SMTP_STEP_DATA)))
+        if (reply_is_due(t) && (!may_pipeline(c) || !may_go_ahead(c, t)))
             return 0;
         if (!reply_is_due(t) && is_hopeless(t)) {
             complete(c, t);
             return 1;
         }
-        if (!may_speak(c, reply_is_due(t) || head(c) != &t->request))
+        if (!may_speak(c, reply_is_due(t) || smtp_head(c) != &t->request))
             return smtp_surplus(c);
-        if (writer_room(&c->writer) < SMTP_COMMAND_LINE_MAX)
+        if (writer_room(&c->writer) < 2 * SMTP_COMMAND_LINE_MAX)
             return 0;
         int r = write_step(c, t);
         if (r < 0)
@@ -207,7 +194,7 @@ static int pump_transaction(struct smtp_client *c, struct smtp_transaction *t)
 /* Single commands end a group (RFC 2920 section 3.1): they wait for what is before them, and all waits for them. */
 static int pump_command(struct smtp_client *c, struct smtp_command *cmd)
 {
-    if (cmd->written || c->body_of == &cmd->request || head(c) != &cmd->request ||
+    if (cmd->written || c->body_of == &cmd->request || smtp_head(c) != &cmd->request ||
         writer_room(&c->writer) < SMTP_COMMAND_LINE_MAX)
         return 0;
     return may_speak(c, false) ? smtp_write_command(c, cmd) : smtp_surplus(c);
@@ -216,27 +203,31 @@ static int pump_command(struct smtp_client *c, struct smtp_command *cmd)
 int smtp_pump(struct smtp_client *c)
 {
     struct engine_request *r;
+    unsigned n = 0;
 
     if (c->state != SMTP_READY && c->state != SMTP_QUITTING)
         return 0;
     list_foreach(&c->engine.requests, r, struct engine_request, link)
     {
         struct smtp_request *request = container_of(r, struct smtp_request, base);
-        bool first = head(c) == request;
+        bool first = smtp_head(c) == request;
         int done = request->kind == SMTP_COMMAND ? pump_command(c, smtp_command_of(request))
-                                                 : pump_transaction(c, transaction_of(request));
+                                                 : pump_transaction(c, smtp_transaction_of(request));
         if (done <= 0)
             return done;
-        /* The next envelope may follow this body; it may not where the account says so, or the server does not, and never
-         * behind a chunk, which might be refused. */
+        /* The next envelope may follow this body; it may not where the account says so, or the server does not, and
+         * behind a chunk, which might be refused, only where that does no harm. */
         bool gone = r->state == REQUEST_ANSWERED;
-        bool chunk = !gone && request->kind == SMTP_TRANSACTION && is_chunk(transaction_of(request));
-        if (!(first && gone) && (!may_pipeline(c) || c->config->pipeline == PIPELINE_OFF || chunk))
+        bool chunk = !gone && request->kind == SMTP_TRANSACTION && smtp_transaction_of(request)->chunked;
+        if (first && gone)
+            continue;
+        if (!may_pipeline(c) || c->config->pipeline == PIPELINE_OFF || (chunk && c->flight != SMTP_FLIGHT_PROVED) ||
+            ++n == SMTP_FLIGHT_MAX)
             return 0;
     }
     if (c->state == SMTP_QUITTING && list_is_empty(&c->engine.requests) && writer_room(&c->writer) >= SMTP_COMMAND_LINE_MAX) {
         smtp_set_state(c, SMTP_QUIT);
-        return write_word(c, "QUIT");
+        return smtp_write_word(c, "QUIT");
     }
     return 0;
 }
@@ -245,32 +236,16 @@ int smtp_pump(struct smtp_client *c)
 
 #define PIECE 32768
 
-static void body_is_whole(struct smtp_client *c, struct smtp_request *of)
+void smtp_body_is_whole(struct smtp_client *c, struct smtp_request *of)
 {
     if (of->kind == SMTP_TRANSACTION) {
-        transaction_of(of)->write_step = SMTP_STEP_END;
+        smtp_transaction_of(of)->write_step = SMTP_STEP_END;
     } else {
         smtp_command_of(of)->written = true;
         c->dialogue = SMTP_DIALOGUE_DATA_SENT;
     }
     smtp_mark_end(c, &of->base);
     c->body_of = NULL;
-}
-
-/* As it is, and exactly as much as was announced: a byte too many would be a command. */
-static ssize_t take_chunk(struct smtp_client *c, struct smtp_transaction *t, const char *bytes, size_t len, bool last)
-{
-    if (len > t->chunk_left || (last && len < t->chunk_left))
-        return smtp_fail(c, -EIO, FAULT_BAD_MESSAGE, "data", "the body is not as long as was announced");
-    ssize_t n = len ? writer_body(&c->writer, bytes, MIN(len, (size_t) PIECE)) : 0;
-    if (n < 0)
-        return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, "data", "out of memory");
-    t->chunk_left -= (uint64_t) n;
-    if (!last || (size_t) n < len)
-        return n;
-    body_is_whole(c, &t->request);
-    int r = smtp_pump(c);
-    return r < 0 ? r : n;
 }
 
 ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, bool last)
@@ -281,8 +256,8 @@ ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, boo
 
     if (!of || buffer_room(out) < 2 + SMTP_BODY_END_MAX)
         return 0;
-    if (of->kind == SMTP_TRANSACTION && is_chunk(transaction_of(of)))
-        return take_chunk(c, transaction_of(of), bytes, len, last);
+    if (of->kind == SMTP_TRANSACTION && smtp_transaction_of(of)->chunked)
+        return smtp_take_chunk(c, smtp_transaction_of(of), bytes, len, last);
     size_t n = MIN(MIN(len, (size_t) PIECE), (buffer_room(out) - SMTP_BODY_END_MAX) / 2);
     if (buffer_reserve(out, smtp_body_max(n) + SMTP_BODY_END_MAX, &to) < 0)
         return smtp_fail(c, -ENOMEM, FAULT_INTERNAL, "data", "out of memory");
@@ -291,7 +266,7 @@ ssize_t smtp_take_body(struct smtp_client *c, const char *bytes, size_t len, boo
         return (ssize_t) n;
     /* There is room for it: the dot leaves with the last bytes. */
     buffer_commit(out, smtp_body_end(&c->filter, out->data + out->end));
-    body_is_whole(c, of);
+    smtp_body_is_whole(c, of);
     int r = smtp_pump(c);
     return r < 0 ? r : (ssize_t) n;
 }
@@ -311,7 +286,7 @@ static void refuse(struct smtp_transaction *t, const char *stage, const struct s
         t->refusal.retry = RETRY_LATER;
 }
 
-static int impossible(struct smtp_client *c, const char *stage)
+int smtp_impossible(struct smtp_client *c, const char *stage)
 {
     return smtp_fail(c, -EPROTO, FAULT_PROTOCOL, stage, "the server's reply does not fit the command it answers");
 }
@@ -341,8 +316,12 @@ static void rcpt_reply(struct smtp_client *c, struct smtp_transaction *t, const 
             fault_clear(&t->refusal);
         refuse(t, "rcpt", reply);
     }
-    if (++t->read_rcpt == t->n_recipients)
-        t->read_step = SMTP_STEP_DATA;
+    if (++t->read_rcpt == t->n_recipients) {
+        t->read_step = t->chunked ? SMTP_STEP_FINAL : SMTP_STEP_DATA;
+        t->read_rcpt = 0;
+        if (t->n_accepted == 0)
+            t->request.base.changes = false;
+    }
     push_reply(c, t, SMTP_CONTEXT_RCPT, rcpt, reply);
 }
 
@@ -355,7 +334,7 @@ static int data_reply(struct smtp_client *c, struct smtp_transaction *t, const s
         return 0;
     }
     if (smtp_reply_class(reply) != SMTP_CLASS_INTERMEDIATE)
-        return impossible(c, "data");
+        return smtp_impossible(c, "data");
     t->data_accepted = true;
     t->read_step = SMTP_STEP_FINAL;
     t->read_rcpt = 0;
@@ -391,9 +370,14 @@ static void lmtp_final_reply(struct smtp_client *c, struct smtp_transaction *t, 
 
 static int final_reply(struct smtp_client *c, struct smtp_transaction *t, const struct smtp_reply *reply)
 {
-    if (!smtp_reply_is_refusal(reply) && (smtp_reply_class(reply) != SMTP_CLASS_POSITIVE || t->write_step != SMTP_STEP_END))
-        return impossible(c, "data");
-    if (t->write_step != SMTP_STEP_END || (is_chunk(t) && smtp_reply_is_refusal(reply))) {
+    bool whole = t->write_step == SMTP_STEP_END;
+    int usual = t->chunked ? smtp_chunk_verdict(c, t, reply) : 1;
+
+    if (usual < 0)
+        return usual;
+    if (!smtp_reply_is_refusal(reply) && (smtp_reply_class(reply) != SMTP_CLASS_POSITIVE || !whole))
+        return smtp_impossible(c, "data");
+    if (!whole || !usual) {
         /* The verdict came in the middle of the body, or a server that has refused a chunk may read it as commands: the
          * connection is spent. */
         push_reply(c, t, SMTP_CONTEXT_FINAL, NULL, reply);
@@ -421,18 +405,29 @@ static int transaction_reply(struct smtp_client *c, struct smtp_transaction *t, 
     if (!reply_is_due(t) && !early_verdict)
         return smtp_surplus(c);
     if (smtp_reply_class(reply) == SMTP_CLASS_INTERMEDIATE && t->read_step != SMTP_STEP_DATA)
-        return impossible(c, smtp_request_stage(c));
+        return smtp_impossible(c, smtp_request_stage(c));
+    /* In flight, a goodbye that nobody asked for is the answer to a line of a body. */
+    if (reply->code == 221 && c->flight >= SMTP_FLIGHT_PROVING)
+        return smtp_impossible(c, smtp_request_stage(c));
     switch (t->read_step) {
+    case SMTP_STEP_PROOF: {
+        int r = smtp_proof_reply(c, reply);
+        if (r > 0)
+            t->read_step = SMTP_STEP_MAIL; /* the proof ends with an RSET */
+        return MIN(r, 0);
+    }
     case SMTP_STEP_RSET:
         if (smtp_reply_is_refusal(reply))
-            return impossible(c, "rset");
+            return smtp_impossible(c, "rset");
         t->read_step = SMTP_STEP_MAIL;
         push_reply(c, t, SMTP_CONTEXT_RSET, NULL, reply);
         return 0;
     case SMTP_STEP_MAIL:
         t->mail_accepted = !smtp_reply_is_refusal(reply);
-        if (!t->mail_accepted)
+        if (!t->mail_accepted) {
             refuse(t, "mail", reply);
+            t->request.base.changes = false;
+        }
         t->read_step = SMTP_STEP_RCPT;
         push_reply(c, t, SMTP_CONTEXT_MAIL, NULL, reply);
         return 0;
@@ -447,38 +442,38 @@ static int transaction_reply(struct smtp_client *c, struct smtp_transaction *t, 
     case SMTP_STEP_END:
         break;
     }
-    return impossible(c, NULL);
+    return smtp_impossible(c, NULL);
 }
 
 int smtp_request_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
-    struct smtp_request *r = head(c);
+    struct smtp_request *r = smtp_head(c);
 
     if (!r)
         return smtp_surplus(c);
-    return r->kind == SMTP_COMMAND ? smtp_command_reply(c, smtp_command_of(r), reply) : transaction_reply(c, transaction_of(r), reply);
+    return r->kind == SMTP_COMMAND ? smtp_command_reply(c, smtp_command_of(r), reply) : transaction_reply(c, smtp_transaction_of(r), reply);
 }
 
 const char *smtp_request_stage(const struct smtp_client *c)
 {
     static const char *const steps[] = {
-        [SMTP_STEP_RSET] = "rset", [SMTP_STEP_MAIL] = "mail", [SMTP_STEP_RCPT] = "rcpt", [SMTP_STEP_DATA] = "data",
-        [SMTP_STEP_BODY] = "data", [SMTP_STEP_FINAL] = "data", [SMTP_STEP_END] = "data",
+        [SMTP_STEP_PROOF] = "data", [SMTP_STEP_RSET] = "rset", [SMTP_STEP_MAIL] = "mail", [SMTP_STEP_RCPT] = "rcpt",
+        [SMTP_STEP_DATA] = "data",  [SMTP_STEP_BODY] = "data", [SMTP_STEP_FINAL] = "data", [SMTP_STEP_END] = "data",
     };
-    struct smtp_request *r = head(c);
+    struct smtp_request *r = smtp_head(c);
 
     if (!r)
         return NULL;
-    return r->kind == SMTP_COMMAND ? smtp_verb_stage(smtp_command_of(r)->verb) : steps[transaction_of(r)->read_step];
+    return r->kind == SMTP_COMMAND ? smtp_verb_stage(smtp_command_of(r)->verb) : steps[smtp_transaction_of(r)->read_step];
 }
 
 bool smtp_awaits_final(const struct smtp_client *c)
 {
-    struct smtp_request *r = head(c);
+    struct smtp_request *r = smtp_head(c);
     if (!r)
         return false;
     if (r->kind == SMTP_COMMAND)
         return smtp_command_of(r)->verb == SMTP_VERB_BODY && smtp_command_of(r)->written;
-    const struct smtp_transaction *t = transaction_of(r);
+    const struct smtp_transaction *t = smtp_transaction_of(r);
     return t->read_step == SMTP_STEP_FINAL && t->write_step == SMTP_STEP_END;
 }
