@@ -297,6 +297,10 @@ int pop3_client_submit(struct engine *e, struct pop3_command *command, struct fa
 {
     struct pop3_client *c = pop3_of(e);
 
+    if (c->state == POP3_FAILED) {
+        *fault = e->fault;
+        return c->error;
+    }
     if (c->state != POP3_READY)
         return fault_set(fault, -EBUSY, FAULT_UNAVAILABLE, NULL, "the connection takes no requests now");
     int r = pop3_check_command(c, command, fault);
@@ -421,6 +425,7 @@ static void client_free(struct engine *e)
     buffer_done(&c->caps.lines);
     buffer_done(&c->trace);
     buffer_done(&c->unread);
+    pop3_ids_forget(&c->ids);
     sasl_free(c->sasl);
     secret_unref(c->secret);
     explicit_bzero(&c->tls, sizeof(c->tls));
@@ -470,6 +475,7 @@ struct engine *pop3_client_new(const struct engine_config *config)
     pop3_capabilities_reset(&c->caps);
     buffer_init(&c->trace, 65536);
     buffer_init(&c->unread, POP3_UNREAD_MAX);
+    pop3_ids_init(&c->ids);
     list_init(&c->engine.requests);
     return &c->engine;
 }
@@ -477,6 +483,22 @@ struct engine *pop3_client_new(const struct engine_config *config)
 const struct pop3_capabilities *pop3_client_capabilities(const struct engine *e)
 {
     return &pop3_of_const(e)->caps;
+}
+
+bool pop3_client_find(const struct engine *e, struct slice id, uint32_t *ret_number)
+{
+    const struct pop3_client *c = pop3_of_const(e);
+    uint32_t number = 0;
+
+    if (!c->ids.known || pop3_ids_find(&c->ids, id, &number) != 1)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+bool pop3_client_knows_ids(const struct engine *e)
+{
+    return pop3_of_const(e)->ids.known;
 }
 
 bool pop3_client_may_uidl(const struct engine *e)

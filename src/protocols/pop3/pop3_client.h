@@ -57,6 +57,11 @@ static inline bool pop3_has(const struct pop3_capabilities *c, enum pop3_extensi
 const struct pop3_capabilities *pop3_client_capabilities(const struct engine *e);
 /* Whether UIDL may be asked for: listed, or CAPA was refused (RFC 1939 has it as optional). */
 bool pop3_client_may_uidl(const struct engine *e);
+/* The number of the one message with that unique id, as the last UIDL of this connection has it; false: UIDL has to be
+ * asked (again). Nothing that is found this way should be deleted. */
+bool pop3_client_find(const struct engine *e, struct slice id, uint32_t *ret_number);
+/* Whether the next UIDL would say what the last one said. */
+bool pop3_client_knows_ids(const struct engine *e);
 /* Whether QUIT may delete what was only fetched. */
 bool pop3_client_quit_expires(const struct engine *e);
 /* Lines that POP3_RAW with `by_hand` left, and that POP3_READLINE has not taken; valid until the next call on the engine. */

@@ -122,12 +122,18 @@ int pop3_keep_line(struct pop3_client *c, struct slice line)
     return r < 0 ? pop3_fail(c, r, FAULT_PROTOCOL, NULL, "the server says too much that nobody reads") : 1;
 }
 
+/* Where nothing is asked it belongs to what was asked last. */
 static int surplus(struct pop3_client *c)
 {
     if (c->by_hand)
         return 0;
 
-    return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, NULL, "the server answers no command");
+    return pop3_fail(c, -EPROTO, FAULT_PROTOCOL, pop3_head(c) ? NULL : c->last_stage, "the server answers no command");
+}
+
+static bool stands_alone(const struct pop3_command *cmd)
+{
+    return cmd->verb == POP3_UTF8 || cmd->verb == POP3_RAW || verbs[cmd->verb].form == FORM_STEP;
 }
 
 int pop3_pump(struct pop3_client *c)
@@ -143,8 +149,8 @@ int pop3_pump(struct pop3_client *c)
         if (cmd->written)
             continue;
         /* RFC 2449 section 6.6: QUIT ends a group, and so does what might change the state of the server. */
-        if (!first && (!pop3_has(&c->caps, POP3_EXT_PIPELINING) || cmd->verb == POP3_QUIT || cmd->verb == POP3_UTF8 ||
-                       cmd->verb == POP3_RAW || pop3_head(c)->verb == POP3_RAW || verbs[cmd->verb].form == FORM_STEP))
+        if (!first && (!pop3_has(&c->caps, POP3_EXT_PIPELINING) || cmd->verb == POP3_QUIT || stands_alone(cmd) ||
+                       stands_alone(pop3_head(c))))
             return 0;
         if (writer_room(&c->writer) < POP3_COMMAND_MAX)
             return 0;
@@ -181,6 +187,7 @@ int pop3_complete(struct pop3_client *c, struct pop3_command *cmd, const struct 
 {
     list_remove(&cmd->request.link);
     c->n_requests--;
+    c->last_stage = verbs[cmd->verb].stage;
     cmd->request.state = REQUEST_ANSWERED;
     c->answer = POP3_ANSWER_STATUS;
     struct pop3_event *ev = pop3_push_event(c, ENGINE_EVENT_DONE, &cmd->request);
@@ -265,6 +272,8 @@ static void note_effects(struct pop3_client *c, const struct pop3_command *cmd)
 
     if (verb == POP3_DELE || raw_is(cmd, "DELE"))
         c->deletions = true;
+    if (verb == POP3_DELE || verb == POP3_RSET || verb == POP3_UIDL || verb == POP3_RAW)
+        pop3_ids_forget(&c->ids);
     if (verb == POP3_RETR || raw_is(cmd, "RETR"))
         c->fetched = true;
     if (cmd->by_hand)
@@ -310,8 +319,11 @@ static int take_list_line(struct pop3_client *c, struct pop3_command *cmd, struc
 {
     bool listing = cmd->verb == POP3_LIST || cmd->verb == POP3_UIDL;
 
-    if (line.len == 1 && line.data[0] == '.')
+    if (line.len == 1 && line.data[0] == '.') {
+        if (cmd->verb == POP3_UIDL)
+            pop3_ids_end(&c->ids);
         return pop3_complete(c, cmd, NULL);
+    }
     if (line.len && line.data[0] == '.')
         line = slice_from(line, 1);
     c->n_bytes += line.len;
@@ -327,6 +339,8 @@ static int take_list_line(struct pop3_client *c, struct pop3_command *cmd, struc
         c->n_events--;
         return malformed(c);
     }
+    if (cmd->verb == POP3_UIDL)
+        pop3_ids_add(&c->ids, ev->number, ev->id);
     return 1;
 }
 

@@ -57,9 +57,13 @@ static int fail_status(struct pop3_client *c, enum fault_kind kind, const char *
         tell_step(c, s);
         fault_clear(&c->done_fault);
         pop3_status_fault(s, c->step->verb == POP3_STLS ? FAULT_REJECTED : kind, stage, &c->done_fault);
+        if (c->sasl)
+            sasl_add_reason(&c->done_fault, sasl_server_error(c->sasl));
         return end_step(c, &c->done_fault);
     }
     pop3_status_fault(s, kind, stage, &fault);
+    if (c->sasl)
+        sasl_add_reason(&fault, sasl_server_error(c->sasl));
     return fail_fault(c, -EPERM, &fault);
 }
 
@@ -88,7 +92,6 @@ static int logged_in(struct pop3_client *c, const struct pop3_status *s)
 static int begin_sasl(struct pop3_client *c, struct secret *secret)
 {
     struct fault fault = {0};
-    struct slice initial;
 
     int r = sasl_new(c->method, PROTOCOL_POP3, c->config, c->has_tls ? &c->tls : NULL, secret, &c->sasl, &fault);
     if (r < 0 && c->step) {
@@ -100,27 +103,8 @@ static int begin_sasl(struct pop3_client *c, struct secret *secret)
     }
     if (r < 0)
         return fail_fault(c, r, &fault);
-    const char *name = sasl_method_name(c->method);
-    writer_begin(&c->writer);
-    writer_raw_str(&c->writer, "AUTH ");
-    writer_raw_str(&c->writer, name);
-    /* Some servers take XOAUTH2's only on a line of its own, and all take it there. */
-    if (c->method != SASL_XOAUTH2 && sasl_initial(c->sasl, POP3_AUTH_LINE_MAX - strlen("AUTH  \r\n") - strlen(name), &initial)) {
-        writer_char(&c->writer, ' ');
-        writer_secret_begin(&c->writer);
-        writer_raw(&c->writer, initial);
-        writer_secret_end(&c->writer);
-    }
-    pop3_set_state(c, POP3_STATE_AUTH);
-    return pop3_end_command(c);
-}
-
-static int send_sasl_reply(struct pop3_client *c)
-{
-    writer_begin(&c->writer);
-    writer_secret_begin(&c->writer);
-    writer_raw(&c->writer, sasl_reply(c->sasl));
-    writer_secret_end(&c->writer);
+    /* Some servers take XOAUTH2's initial response only on a line of its own, and all take it there. */
+    sasl_write_command(&c->writer, "AUTH ", c->method, c->sasl, c->method == SASL_XOAUTH2 ? 0 : POP3_AUTH_LINE_MAX);
     pop3_set_state(c, POP3_STATE_AUTH);
     return pop3_end_command(c);
 }
@@ -131,11 +115,10 @@ static int sasl_step(struct pop3_client *c, int r, const struct fault *fault)
         pop3_set_state(c, POP3_DERIVE);
         return 0;
     }
-    if (r < 0) {
-        (void) !send_sasl_reply(c);
-        return fail_fault(c, r, fault);
-    }
-    return send_sasl_reply(c);
+    sasl_write_reply(&c->writer, c->sasl);
+    pop3_set_state(c, POP3_STATE_AUTH);
+    int end = pop3_end_command(c);
+    return r < 0 ? fail_fault(c, r, fault) : end;
 }
 
 /* APOP name digest: MD5 of the stamp and the password (RFC 1939 section 7). */
@@ -366,6 +349,7 @@ static unsigned offered_methods(const struct pop3_client *c)
     /* RFC 1939 knows no list: a server without CAPA has USER and PASS. */
     if (!c->caps.told || pop3_has(&c->caps, POP3_EXT_USER))
         offered |= SASL_BIT(SASL_METHOD_POP3_USER);
+    sasl_offer_unbound(&offered, slice_of_str(c->greeting), c->has_tls ? &c->tls : NULL);
     return offered;
 }
 

@@ -5,7 +5,7 @@
 
 #include "pop3_client.h"
 #include "reader.h"
-#include "sasl.h"
+#include "sasl_wire.h"
 #include "writer.h"
 
 #define POP3_LINE_MAX 65536
@@ -15,6 +15,21 @@
 #define POP3_UNREAD_MAX 1048576 /* lines kept for POP3_READLINE */
 #define POP3_AUTH_LINE_MAX 255 /* RFC 5034 section 4: a longer initial response goes on a line of its own */
 #define POP3_AUTH_REPLY_MAX 131072
+#define POP3_IDS_MAX 65536
+#define POP3_IDS_TEXT_MAX (4u << 20)
+
+struct pop3_id {
+    uint64_t hash;
+    uint32_t number, at, len;
+};
+
+struct pop3_ids {
+    bool known;     /* a whole UIDL was taken, and nothing since has changed what it would say */
+    bool overflown; /* more than is kept */
+    struct pop3_id *entries;
+    size_t n, room;
+    struct buffer text;
+};
 
 enum pop3_state {
     POP3_GREETING,
@@ -78,10 +93,12 @@ struct pop3_client {
     struct secret *secret; /* between USER and PASS */
 
     size_t n_requests;
+    const char *last_stage; /* of the request that was done last */
     enum pop3_answer answer;
     enum pop3_block block;
     uint32_t n_lines;
     uint64_t n_bytes;
+    struct pop3_ids ids;
 
     struct pop3_event events[POP3_EVENTS];
     unsigned n_events, next_event;
@@ -129,6 +146,14 @@ void pop3_capabilities_reset(struct pop3_capabilities *caps);
 int pop3_capabilities_line(struct pop3_capabilities *caps, const struct engine_config *config, struct slice line);
 /* "number rest" */
 bool pop3_parse_number(struct slice *rest, uint64_t max, uint64_t *ret);
+
+/* --- pop3_ids.c --- */
+void pop3_ids_init(struct pop3_ids *ids);
+void pop3_ids_forget(struct pop3_ids *ids);
+void pop3_ids_add(struct pop3_ids *ids, uint32_t number, struct slice id);
+void pop3_ids_end(struct pop3_ids *ids);
+/* How many messages have that id, and the number of one of them. */
+unsigned pop3_ids_find(const struct pop3_ids *ids, struct slice id, uint32_t *ret);
 
 /* --- pop3_login.c --- */
 int pop3_login_line(struct pop3_client *c, struct slice line);
