@@ -19,6 +19,7 @@ enum class { SELECT, LIST, STATUS, FETCH, SEARCH, STORE, COPY, MOVE, EXPUNGE, AP
 static const unsigned char classes[IMAP_KIND_COUNT] = {
     [IMAP_SELECT] = SELECT,    [IMAP_EXAMINE] = SELECT,   [IMAP_LIST_COMMAND] = LIST, [IMAP_LSUB] = LIST,
     [IMAP_STATUS] = STATUS,    [IMAP_FETCH] = FETCH,      [IMAP_SEARCH] = SEARCH,     [IMAP_STORE] = STORE,
+    [IMAP_SORT] = SEARCH,      [IMAP_THREAD] = SEARCH,
     [IMAP_COPY] = COPY,        [IMAP_MOVE] = MOVE,        [IMAP_EXPUNGE] = EXPUNGE,   [IMAP_APPEND] = APPEND,
     [IMAP_NOOP] = NOOP,        [IMAP_CHECK] = ALONE,      [IMAP_CLOSE] = ALONE,       [IMAP_UNSELECT] = ALONE,
     [IMAP_CREATE] = ALONE,     [IMAP_DELETE] = ALONE,     [IMAP_RENAME] = ALONE,      [IMAP_SUBSCRIBE] = ALONE,
@@ -27,6 +28,9 @@ static const unsigned char classes[IMAP_KIND_COUNT] = {
     [IMAP_GETQUOTA] = ALONE,   [IMAP_GETQUOTAROOT] = ALONE, [IMAP_SETQUOTA] = ALONE,  [IMAP_GETACL] = ALONE,
     [IMAP_SETACL] = ALONE,     [IMAP_DELETEACL] = ALONE,  [IMAP_LISTRIGHTS] = ALONE,  [IMAP_MYRIGHTS] = ALONE,
     [IMAP_GETMETADATA] = ALONE, [IMAP_SETMETADATA] = ALONE,
+    [IMAP_STARTTLS] = ALONE,   [IMAP_LOGIN] = ALONE,      [IMAP_AUTHENTICATE] = ALONE, [IMAP_PROXYAUTH] = ALONE,
+    [IMAP_RAW_SEND] = ALONE,   [IMAP_RAW_READ] = ALONE,   [IMAP_RAW_LINE] = ALONE,
+    [IMAP_IDLE] = ALONE,       [IMAP_NOTIFY] = ALONE, [IMAP_REPLACE] = ALONE,     [IMAP_UNAUTHENTICATE] = ALONE,     [IMAP_MULTISEARCH] = ALONE,
 };
 
 /* clang-format off */
@@ -52,6 +56,9 @@ bool imap_conflicts(const struct imap_client *c, const struct imap_command *firs
     /* Message numbers mean something only when nothing else is under way. */
     if (first->numbers || second->numbers)
         return true;
+    /* An extended LIST is answered with what other commands are answered with, too. */
+    if (first->list || second->list)
+        return true;
     switch ((enum verdict) table[classes[first->kind]][classes[second->kind]]) {
     case F:
         return false;
@@ -65,9 +72,23 @@ bool imap_conflicts(const struct imap_client *c, const struct imap_command *firs
     case M:
         return imap_mailbox_eq(first->mailbox, second->mailbox);
     case T:
+        /* What SORT and THREAD answer bears no tag. */
+        if (first->kind == second->kind && first->kind != IMAP_SEARCH)
+            return true;
         return !imap_has(c, IMAP_CAP_ESEARCH);
     case N:
         break;
     }
     return true;
+}
+
+bool imap_client_works_long(const struct engine *e)
+{
+    const struct engine_request *r;
+    list_foreach (&e->requests, r, struct engine_request, link) {
+        enum class class = classes[container_of(r, const struct imap_command, request)->kind];
+        if (class == SEARCH || class == COPY || class == MOVE || class == EXPUNGE || class == APPEND)
+            return true;
+    }
+    return false;
 }

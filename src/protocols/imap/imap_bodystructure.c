@@ -28,7 +28,7 @@ static bool take_string(struct imap_body_parser *p, struct imap_value *ret, stru
 {
     bool there = take(p, ret, error);
     if (!there || ret->type == IMAP_LIST) {
-        part->odd = true;
+        part->odd |= IMAP_ODD_SHAPE;
         *ret = (struct imap_value){.type = IMAP_NIL};
     }
     return there;
@@ -37,11 +37,38 @@ static bool take_string(struct imap_body_parser *p, struct imap_value *ret, stru
 static bool take_number(struct imap_body_parser *p, uint64_t *ret, struct imap_body_part *part, int *error)
 {
     struct imap_value v;
-    if (!take(p, &v, error) || !imap_value_number(&v, UINT64_MAX, ret)) {
-        part->odd = true;
-        return false;
+    if (take(p, &v, error))
+        return imap_value_count(&v, INT64_MAX, ret, &part->odd);
+    part->odd |= IMAP_ODD_SHAPE;
+    return false;
+}
+
+/* nstring of the extension data, which may be missing. */
+static void take_extension_string(struct imap_body_parser *p, struct imap_value *ret, struct imap_body_part *part, int *error)
+{
+    if (take(p, ret, error) && ret->type == IMAP_LIST) {
+        part->odd |= IMAP_ODD_SHAPE;
+        *ret = (struct imap_value){.type = IMAP_NIL};
     }
-    return true;
+}
+
+/* body-fld-param: "(" string SP string *(SP string SP string) ")" / nil */
+static void take_params(struct imap_body_parser *p, struct imap_value *ret, struct imap_body_part *part, int *error)
+{
+    struct imap_value v;
+    if (!take(p, ret, error) || ret->type == IMAP_NIL)
+        return;
+    struct slice rest = ret->type == IMAP_LIST ? ret->bytes : SLICE_EMPTY;
+    bool value = false, odd = ret->type != IMAP_LIST;
+    int taken;
+    for (; (taken = imap_value_next(&rest, &v)) > 0; value = !value) {
+        if (value && v.type == IMAP_NIL)
+            part->odd |= IMAP_ODD_PARAM;
+        else
+            odd = odd || !imap_value_is_string(&v);
+    }
+    if (odd || value || taken < 0)
+        part->odd |= IMAP_ODD_SHAPE;
 }
 
 /* body-ext-1part and body-ext-mpart behind what comes first in them:
@@ -55,18 +82,17 @@ static void take_extension(struct imap_body_parser *p, struct imap_body_part *pa
             struct slice inner = v.bytes;
             if (imap_value_next(&inner, &part->disposition) <= 0 || part->disposition.type == IMAP_LIST) {
                 part->disposition = (struct imap_value){.type = IMAP_NIL};
-                part->odd = true;
+                part->odd |= IMAP_ODD_SHAPE;
             } else if (imap_value_next(&inner, &part->disposition_params) <= 0) {
                 part->disposition_params = (struct imap_value){.type = IMAP_NIL};
             }
         } else if (v.type != IMAP_NIL) {
-            part->disposition = v; /* a bare word where a list belongs */
-            part->odd = true;
+            part->disposition = v;
+            part->odd |= IMAP_ODD_DISPOSITION;
         }
     }
     take(p, &part->language, error);
-    if (take(p, &part->location, error) && part->location.type == IMAP_LIST)
-        part->location = (struct imap_value){.type = IMAP_NIL};
+    take_extension_string(p, &part->location, part, error);
     while (take(p, &v, error))
         ;
 }
@@ -133,40 +159,102 @@ static bool is_type(const struct imap_value *v, struct slice name)
     return imap_value_is_string(v) && slice_eq_ci(v->bytes, name);
 }
 
+/* NIL or "()". */
+static bool skip_nothing(struct slice *rest)
+{
+    imap_skip_spaces(rest);
+    struct slice r = slice_from(*rest, 1);
+    imap_skip_spaces(&r);
+    if (slice_starts(*rest, SLICE("(")) && slice_starts(r, SLICE(")")))
+        *rest = slice_from(r, 1);
+    else if (slice_starts_ci(*rest, SLICE("NIL ")))
+        *rest = slice_from(*rest, 3);
+    else
+        return false;
+    return true;
+}
+
+/* "()" or NIL where a body belongs, or NIL for envelope and body: some servers' word for a message that they could not
+ * read. Lines follow it. */
+static bool skip_no_message(struct imap_body_parser *p, bool envelope)
+{
+    struct slice r = p->rest, behind;
+    struct imap_value v = {.type = IMAP_NIL};
+    uint64_t lines;
+    unsigned odd = 0;
+    if ((!envelope && !skip_nothing(&r)) || !skip_nothing(&r))
+        return false;
+    behind = r;
+    imap_skip_spaces(&r);
+    if (r.len == 0 || r.data[0] == '(' || r.data[0] == ')' || imap_value_next(&r, &v) <= 0 ||
+        (!imap_value_count(&v, INT64_MAX, &lines, &odd) && (odd & IMAP_ODD_SHAPE)))
+        return false;
+    p->rest = behind;
+    return true;
+}
+
+/* body-type-msg behind its size: envelope SP body SP lines. 1: its body follows. */
+static int begin_message(struct imap_body_parser *p, size_t name_len, struct imap_body_part *part, int *error)
+{
+    bool envelope = at_open(p);
+    if (envelope)
+        take(p, &part->envelope, error);
+    if (*error == 0 && skip_no_message(p, envelope)) {
+        part->odd |= IMAP_ODD_NO_MESSAGE;
+        part->has_lines = take_number(p, &part->lines, part, error);
+        return 0;
+    }
+    if (*error == 0 && envelope && at_open(p)) {
+        part->event = IMAP_BODY_MESSAGE_BEGIN;
+        return push(p, true, name_len, false);
+    }
+    if (envelope)
+        part->odd |= IMAP_ODD_SHAPE;
+    return 0;
+}
+
+/* A multipart without parts, as some servers write it: ("MIXED") or (NIL "MIXED" …). */
+static int begin_empty_multi(struct imap_body_parser *p, size_t name_len, bool shares, bool alone, struct imap_body_part *part)
+{
+    p->empty_subtype = alone ? part->type : part->subtype;
+    part->event = IMAP_BODY_MULTI_BEGIN;
+    part->odd = p->empty_subtype.type == IMAP_NIL ? IMAP_ODD_SHAPE : IMAP_ODD_NO_PARTS;
+    part->type = part->subtype = (struct imap_value){.type = IMAP_NIL};
+    p->empty_multi = true;
+    if (p->depth == 0)
+        part->part.len = name_len = 0;
+    return push(p, false, name_len, shares);
+}
+
 /* body-type-1part: media, fields, and what its kind adds; *rest is behind the parenthesis that opens it. */
 static int begin_leaf(struct imap_body_parser *p, size_t name_len, bool shares, struct imap_body_part *part)
 {
     int error = 0;
     part->event = IMAP_BODY_LEAF;
     take_string(p, &part->type, part, &error);
-    bool alone = !take_string(p, &part->subtype, part, &error);
-    if (error == 0 && (alone || part->type.type == IMAP_NIL)) {
-        /* A multipart without parts, as some servers write it: ("MIXED") or (NIL "MIXED" …). */
-        p->empty_subtype = alone ? part->type : part->subtype;
-        part->event = IMAP_BODY_MULTI_BEGIN;
-        part->type = part->subtype = (struct imap_value){.type = IMAP_NIL};
-        p->empty_multi = true;
-        if (p->depth == 0)
-            part->part.len = name_len = 0;
-        return push(p, false, name_len, shares);
-    }
-    take(p, &part->params, &error);
+    imap_skip_spaces(&p->rest);
+    bool alone = p->rest.len == 0 || p->rest.data[0] == ')';
+    if (!alone)
+        take_string(p, &part->subtype, part, &error);
+    if (error == 0 && (alone || part->type.type == IMAP_NIL))
+        return begin_empty_multi(p, name_len, shares, alone, part);
+    take_params(p, &part->params, part, &error);
     take_string(p, &part->id, part, &error);
     take_string(p, &part->description, part, &error);
     take_string(p, &part->encoding, part, &error);
     part->has_size = take_number(p, &part->size, part, &error);
     if (is_type(&part->type, SLICE("TEXT")) && error == 0) {
         part->has_lines = take_number(p, &part->lines, part, &error);
-    } else if (is_type(&part->type, SLICE("MESSAGE")) && at_open(p) && error == 0) {
-        take(p, &part->envelope, &error);
-        if (error == 0 && at_open(p)) {
-            part->event = IMAP_BODY_MESSAGE_BEGIN;
-            return push(p, true, name_len, false);
-        }
-        part->odd = true;
+    } else if (is_type(&part->type, SLICE("MESSAGE")) && error == 0) {
+        int follows = begin_message(p, name_len, part, &error);
+        if (follows)
+            return follows;
+    } else if (is_type(&part->type, SLICE("MULTIPART"))) {
+        part->odd |= IMAP_ODD_NO_PARTS;
+        while (take(p, &part->md5, &error)) /* what stands here belongs to no known form */
+            ;
     }
-    if (take(p, &part->md5, &error) && part->md5.type == IMAP_LIST)
-        part->md5 = (struct imap_value){.type = IMAP_NIL};
+    take_extension_string(p, &part->md5, part, &error);
     take_extension(p, part, &error);
     if (error == 0)
         error = close_part(p);
@@ -197,8 +285,7 @@ static int end_part(struct imap_body_parser *p, struct imap_body_part *part)
     if (message) {
         part->event = IMAP_BODY_MESSAGE_END;
         part->has_lines = take_number(p, &part->lines, part, &error);
-        if (take(p, &part->md5, &error) && part->md5.type == IMAP_LIST)
-            part->md5 = (struct imap_value){.type = IMAP_NIL};
+        take_extension_string(p, &part->md5, part, &error);
     } else {
         part->event = IMAP_BODY_MULTI_END;
         if (p->empty_multi)
@@ -206,7 +293,9 @@ static int end_part(struct imap_body_parser *p, struct imap_body_part *part)
         else
             take_string(p, &part->subtype, part, &error);
         p->empty_multi = false;
-        part->extended = take(p, &part->params, &error);
+        struct slice before = p->rest;
+        take_params(p, &part->params, part, &error);
+        part->extended = p->rest.data != before.data;
     }
     take_extension(p, part, &error);
     p->depth--;
@@ -218,7 +307,7 @@ static int end_part(struct imap_body_parser *p, struct imap_body_part *part)
 
 int imap_body_next(struct imap_body_parser *p, struct imap_body_part *ret)
 {
-    struct imap_body_part part = {.odd = false};
+    struct imap_body_part part = {.odd = 0};
     int result;
     if (!p->started) {
         imap_skip_spaces(&p->rest);

@@ -24,7 +24,12 @@ static const struct {
     [IMAP_STATE_DERIVE] = {"auth", ENGINE_TIMEOUT_LOGIN},
     [IMAP_STATE_CAPABILITY_AGAIN] = {"capability", ENGINE_TIMEOUT_LOGIN},
     [IMAP_STATE_ID] = {"id", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_ENABLE] = {"enable", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_COMPRESS] = {"compress", ENGINE_TIMEOUT_LOGIN},
+    [IMAP_STATE_DEFLATE] = {"compress", ENGINE_TIMEOUT_LOGIN},
     [IMAP_STATE_READY] = {NULL, ENGINE_TIMEOUT_COMMAND},
+    [IMAP_STATE_CHALLENGED] = {"auth", ENGINE_TIMEOUT_NONE},
+    [IMAP_STATE_RAW] = {NULL, ENGINE_TIMEOUT_NONE},
     [IMAP_STATE_LOGOUT] = {"logout", ENGINE_TIMEOUT_COMMAND},
     [IMAP_STATE_CLOSING] = {NULL, ENGINE_TIMEOUT_COMMAND},
     [IMAP_STATE_CLOSED] = {"logout", ENGINE_TIMEOUT_NONE},
@@ -37,6 +42,9 @@ void imap_set_state(struct imap_client *c, enum imap_state state)
         return;
     c->state = state;
     if (state == IMAP_STATE_READY) {
+        buffer_fit(&c->cap_text);
+        buffer_fit(&c->greeting);
+        buffer_fit(&c->server_id);
         c->reader.max_line = c->config->max_line ? c->config->max_line : IMAP_LINE_MAX;
         c->reader.max_unit = c->reader.stash.max = c->reader.max_line;
     }
@@ -67,6 +75,15 @@ int imap_fail(struct imap_client *c, int err, enum fault_kind kind, const char *
     c->engine.fault.protocol = "imap";
     imap_set_state(c, IMAP_STATE_FAILED);
     return c->error = err;
+}
+
+struct fault *imap_new_fault(struct imap_client *c, struct fault **f)
+{
+    free(*f);
+    *f = calloc(1, sizeof(**f));
+    if (!*f)
+        imap_fail_io(c, -ENOMEM);
+    return *f;
 }
 
 void imap_fill_reply(const struct imap_response *r, struct fault_reply *ret)
@@ -108,6 +125,10 @@ void imap_new_tag(struct imap_client *c, char tag[12])
         const void *client;
         uint64_t n;
     } seed = {c, ++c->tags};
+    if (c->config->tag_prefix) {
+        snprintf(tag, 12, "%.4s%u", c->config->tag_prefix, (unsigned) c->tags % 1000000);
+        return;
+    }
     uint64_t hash = hash_bytes(&seed, sizeof(seed));
     tag[0] = 'P';
     for (unsigned i = 1; i < 9; i++, hash >>= 5)
@@ -130,12 +151,18 @@ static void free_client(struct engine *e)
     reader_done(&c->reader);
     writer_done(&c->writer);
     sasl_free(c->sasl);
+    imap_step_free(c->step);
+    buffer_done(&c->raw);
     buffer_done(&c->cap_text);
     buffer_done(&c->greeting);
+    buffer_done(&c->server_id);
+    buffer_done(&c->mended);
     buffer_done(&c->box.mailbox);
     buffer_done(&c->box.flags);
     buffer_done(&c->box.permanentflags);
     buffer_done(&c->trace);
+    free(c->done_fault);
+    free(c->early_fault);
     free(c);
 }
 
@@ -146,6 +173,8 @@ static int feed(struct engine *e, const char *bytes, size_t len)
         return c->error;
     if (c->state == IMAP_STATE_HANDSHAKE && len > 0)
         return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "bytes in clear after STARTTLS was agreed");
+    if (c->state == IMAP_STATE_DEFLATE && len > 0)
+        return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "bytes behind the agreement to compress");
     int ret = reader_feed(&c->reader, bytes, len);
     return ret < 0 ? imap_fail_io(c, ret) : 0;
 }
@@ -222,6 +251,14 @@ static struct engine_request *body_request(const struct engine *e)
     return NULL;
 }
 
+/* Nothing is awaited but what the server says by itself: after a goodbye, that is nothing. */
+static bool is_idling(const struct imap_client *c)
+{
+    const struct engine_request *first = list_first(&c->engine.requests, struct engine_request, link);
+    return first && container_of((struct engine_request *) (uintptr_t) first, struct imap_command, request)->kind == IMAP_IDLE &&
+           first->state == REQUEST_WRITTEN;
+}
+
 static unsigned wants(const struct engine *e)
 {
     const struct imap_client *c = imap_client_of(e);
@@ -230,12 +267,15 @@ static unsigned wants(const struct engine *e)
         return want | ENGINE_WANT_CLOSED;
     if (c->state == IMAP_STATE_HANDSHAKE)
         return want | (want ? 0u : (unsigned) ENGINE_WANT_START_TLS);
-    want |= ENGINE_WANT_READ;
+    if (c->state == IMAP_STATE_DEFLATE)
+        return want | (want ? 0u : (unsigned) ENGINE_WANT_START_DEFLATE);
+    if (buffer_len(&c->raw) < IMAP_RAW_READ_MAX)
+        want |= ENGINE_WANT_READ;
     if (c->state == IMAP_STATE_CREDENTIAL)
         want |= ENGINE_WANT_CREDENTIAL;
     if (c->state == IMAP_STATE_DERIVE)
         want |= ENGINE_WANT_DERIVE;
-    if (c->state == IMAP_STATE_CLOSING && c->n_requests == 0)
+    if (c->state == IMAP_STATE_CLOSING && (c->n_requests == 0 || is_idling(c)))
         want |= ENGINE_WANT_CLOSED;
     if (buffer_len(&c->writer.out) < IMAP_OUTPUT_LOW && body_request(e))
         want |= ENGINE_WANT_BODY;
@@ -252,7 +292,9 @@ static enum engine_timeout timeout(const struct engine *e)
         return ENGINE_TIMEOUT_NONE;
     list_foreach (&c->engine.requests, r, struct engine_request, link) {
         enum imap_kind kind = imap_command_of(r)->kind;
-        if (kind == IMAP_APPEND || kind == IMAP_COPY || kind == IMAP_MOVE || kind == IMAP_EXPUNGE || kind == IMAP_CLOSE)
+        if (kind == IMAP_IDLE && r->state == REQUEST_WRITTEN && imap_command_of(r)->idle == IMAP_IDLE_ON)
+            return ENGINE_TIMEOUT_NONE;
+        if (kind == IMAP_APPEND || kind == IMAP_REPLACE || kind == IMAP_COPY || kind == IMAP_MOVE || kind == IMAP_EXPUNGE || kind == IMAP_CLOSE)
             return ENGINE_TIMEOUT_DATA;
     }
     return ENGINE_TIMEOUT_COMMAND;
@@ -266,6 +308,12 @@ static int tls_started(struct engine *e, const struct engine_tls *tls)
     c->tls = *tls;
     c->tls_active = true;
     return imap_login_tls_started(c);
+}
+
+static int deflate_started(struct engine *e)
+{
+    struct imap_client *c = imap_client_of(e);
+    return c->error ? c->error : imap_login_deflate_started(c);
 }
 
 static int credential(struct engine *e, struct secret *secret)
@@ -317,22 +365,14 @@ static void written(struct imap_client *c, struct imap_command *cmd)
 {
     cmd->request.begin_offset = c->writer.begin;
     cmd->request.end_offset = writer_position(&c->writer);
-    cmd->request.state = cmd->kind == IMAP_APPEND ? REQUEST_PARTLY_WRITTEN : REQUEST_WRITTEN;
+    bool partly = imap_has_body(cmd) && cmd->literal_due;
+    cmd->request.state = partly ? REQUEST_PARTLY_WRITTEN : REQUEST_WRITTEN;
     imap_trace_written(c);
-    if (cmd->kind == IMAP_APPEND) {
+    if (partly) {
         cmd->request.end_offset = UINT64_MAX;
-        cmd->body_left = cmd->body_size;
         cmd->body_open = !writer_is_stopped(&c->writer);
     }
-    if (cmd->kind == IMAP_SELECT || cmd->kind == IMAP_EXAMINE) {
-        /* Whatever it answers, what was selected before is no more. */
-        c->box.by = cmd;
-        c->box.selected = false;
-        c->box.uidvalidity = c->box.uidnext = c->box.exists = c->box.recent = 0;
-        c->box.highestmodseq = 0;
-        buffer_clear(&c->box.flags);
-        buffer_clear(&c->box.permanentflags);
-    }
+    imap_selected_written(c, cmd);
 }
 
 static bool body_under_way(const struct imap_client *c)
@@ -346,7 +386,8 @@ static bool body_under_way(const struct imap_client *c)
 
 static int write_own(struct imap_client *c, enum imap_kind kind)
 {
-    c->own = (struct imap_command){.kind = kind};
+    static const struct slice messages = SLICE("MESSAGES");
+    c->own = (struct imap_command){.kind = kind, .mailbox = SLICE("INBOX"), .items = &messages, .n_items = 1};
     imap_new_tag(c, c->own.tag);
     int ret = imap_command_write(c, &c->own);
     if (ret < 0)
@@ -368,6 +409,13 @@ int imap_pump(struct imap_client *c)
         if (body_under_way(c) || writer_is_stopped(&c->writer) || buffer_len(&c->writer.out) >= IMAP_OUTPUT_LOW ||
             would_wait(c, cmd, r))
             return 0;
+        if (imap_is_step(cmd->kind))
+            return imap_step_begin(c, cmd);
+        if (imap_is_raw(cmd->kind)) {
+            c->box.selected = false;
+            imap_set_state(c, IMAP_STATE_RAW);
+            return 0;
+        }
         imap_new_tag(c, cmd->tag);
         int ret = imap_command_write(c, cmd);
         if (ret < 0)
@@ -388,7 +436,8 @@ int imap_client_submit(struct engine *e, struct imap_command *command, struct fa
     struct imap_client *c = imap_client_of(e);
     if (c->error)
         return c->error;
-    if (c->state != IMAP_STATE_READY || c->quitting)
+    bool open = c->state == IMAP_STATE_READY || c->state == IMAP_STATE_CHALLENGED || c->state == IMAP_STATE_RAW;
+    if (!open || c->quitting)
         return fault_set(fault, -EBUSY, FAULT_UNAVAILABLE, imap_kind_stage(command->kind),
                          "the connection takes no further command");
     int ret = imap_command_check(c, command, fault);
@@ -396,16 +445,21 @@ int imap_client_submit(struct engine *e, struct imap_command *command, struct fa
         return ret;
     command->request.state = REQUEST_QUEUED;
     command->request.begin_offset = command->request.end_offset = UINT64_MAX;
-    command->request.has_body = command->kind == IMAP_APPEND;
-    command->request.changes = imap_kind_changes(command->kind);
+    command->request.has_body = imap_has_body(command);
+    command->request.changes = imap_command_changes(command);
     command->status = IMAP_STATUS_NONE;
-    command->body_open = command->answered_early = false;
+    command->body_open = command->answered_early = command->idle_over = false;
+    command->idle = IMAP_IDLE_ASKED;
     command->wanted = 0;
     if (command->kind == IMAP_FETCH)
         for (size_t i = 0; i < command->n_items; i++)
             command->wanted |= IMAP_ITEM_BIT(imap_item_kind_of_request(command->items[i]));
     list_append(&c->engine.requests, &command->request.link);
     c->n_requests++;
+    if (c->state == IMAP_STATE_CHALLENGED)
+        return imap_step_begin(c, command);
+    if (c->state == IMAP_STATE_RAW && !imap_is_raw(command->kind))
+        imap_set_state(c, IMAP_STATE_READY);
     return imap_pump(c);
 }
 
@@ -425,6 +479,38 @@ static int withdraw(struct engine *e, struct engine_request *request)
     return imap_pump(c);
 }
 
+static int end_wait(struct engine *e, struct engine_request *request)
+{
+    return imap_client_end_idle(e, imap_command_of(request));
+}
+
+/* A literal's bytes are all written: what follows it is, too, up to the next literal or to the end. */
+static int literal_done(struct imap_client *c, struct imap_command *cmd, bool last)
+{
+    struct engine_request *r = &cmd->request;
+    struct writer *w = &c->writer;
+    bool single = !cmd->messages;
+    if (single && !last)
+        return 0; /* the end is still to be said */
+    writer_begin(w);
+    /* Refused in the middle of a literal: nothing more is worth sending. */
+    bool more = !cmd->answered_early && imap_append_on(w, cmd);
+    int ret = more ? writer_finish(w) : writer_end(w);
+    if (ret < 0)
+        return imap_fail_io(c, ret);
+    if (more) {
+        imap_trace_written(c);
+        cmd->body_open = !writer_is_stopped(w);
+        return 0;
+    }
+    cmd->body_open = false;
+    r->state = REQUEST_WRITTEN;
+    r->end_offset = writer_position(w);
+    if (cmd->answered_early)
+        c->early_done = cmd;
+    return imap_pump(c);
+}
+
 static ssize_t body(struct engine *e, const char *bytes, size_t len, bool last)
 {
     struct imap_client *c = imap_client_of(e);
@@ -441,19 +527,11 @@ static ssize_t body(struct engine *e, const char *bytes, size_t len, bool last)
     if (taken < 0)
         return imap_fail_io(c, (int) taken);
     cmd->body_left -= (uint64_t) taken;
-    if (!last || (size_t) taken < len)
+    if ((size_t) taken < len || (cmd->body_left > 0 && !last))
         return taken;
     if (cmd->body_left > 0)
         return imap_fail(c, -EINVAL, FAULT_INTERNAL, "the message is shorter than was announced");
-    ssize_t end = writer_body(&c->writer, "\r\n", 2);
-    if (end != 2)
-        return imap_fail_io(c, end < 0 ? (int) end : -EMSGSIZE);
-    cmd->body_open = false;
-    r->state = REQUEST_WRITTEN;
-    r->end_offset = writer_position(&c->writer);
-    if (cmd->answered_early)
-        c->early_done = cmd;
-    int ret = imap_pump(c);
+    int ret = literal_done(c, cmd, last);
     return ret < 0 ? ret : taken;
 }
 
@@ -475,14 +553,15 @@ static int probe(struct engine *e)
         return 0;
     if (c->own_pending)
         return 1;
-    int ret = write_own(c, IMAP_NOOP);
+    int ret = write_own(c, imap_has_quirk(c, IMAP_QUIRK_NETEASE_NOOP) ? IMAP_STATUS : IMAP_NOOP);
     return ret < 0 ? ret : 1;
 }
 
 static bool idle(const struct engine *e)
 {
     const struct imap_client *c = imap_client_of(e);
-    return c->state == IMAP_STATE_READY && c->n_requests == 0 && !c->own_pending && !c->in_fetch && !c->ready_due &&
+    bool open = c->state == IMAP_STATE_READY || c->state == IMAP_STATE_CHALLENGED || c->state == IMAP_STATE_RAW;
+    return open && c->n_requests == 0 && !c->own_pending && !c->in_fetch && !c->ready_due &&
            reader_pending(&c->reader) == 0;
 }
 
@@ -496,12 +575,22 @@ static int quit(struct engine *e)
     struct imap_client *c = imap_client_of(e);
     if (c->error)
         return c->error;
+    struct engine_request *r;
     c->quitting = true;
-    if (c->state == IMAP_STATE_READY)
+    if (c->state == IMAP_STATE_READY) {
+        list_foreach (&c->engine.requests, r, struct engine_request, link)
+            if (imap_client_end_idle(e, imap_command_of(r)) < 0)
+                return c->error;
         return imap_pump(c);
-    if (c->state < IMAP_STATE_READY)
+    }
+    if (c->state <= IMAP_STATE_RAW)
         imap_set_state(c, IMAP_STATE_CLOSED);
     return 0;
+}
+
+static bool spent(const struct engine *e)
+{
+    return imap_client_of(e)->spent;
 }
 
 static const struct engine_ops ops = {
@@ -516,11 +605,13 @@ static const struct engine_ops ops = {
     .timeout = timeout,
     .stage = stage,
     .tls_started = tls_started,
+    .deflate_started = deflate_started,
     .credential = credential,
     .derive_job = derive_job,
     .derived = derived,
     .submit = submit,
     .withdraw = withdraw,
+    .end_wait = end_wait,
     .body_request = body_request,
     .body = body,
     .body_abort = body_abort,
@@ -528,6 +619,7 @@ static const struct engine_ops ops = {
     .idle = idle,
     .in_flight = in_flight,
     .quit = quit,
+    .spent = spent,
 };
 
 struct engine *imap_client_new(const struct engine_config *config)
@@ -542,10 +634,14 @@ struct engine *imap_client_new(const struct engine_config *config)
     writer_init(&c->writer, IMAP_OUTPUT_MAX);
     buffer_init(&c->cap_text, IMAP_TEXT_MAX);
     buffer_init(&c->greeting, 1024);
+    buffer_init(&c->server_id, 1024);
+    buffer_init(&c->mended, IMAP_TEXT_MAX);
+    imap_take_quirks(c, SLICE_EMPTY);
     buffer_init(&c->box.mailbox, IMAP_TEXT_MAX);
     buffer_init(&c->box.flags, IMAP_TEXT_MAX);
     buffer_init(&c->box.permanentflags, IMAP_TEXT_MAX);
     buffer_init(&c->trace, IMAP_TEXT_MAX);
+    buffer_init(&c->raw, IMAP_RAW_MAX);
     return &c->engine;
 }
 
@@ -595,12 +691,56 @@ bool imap_client_has(const struct engine *e, enum imap_cap cap)
     return imap_has(imap_client_of(e), cap);
 }
 
+bool imap_client_offers(const struct engine *e, struct slice name)
+{
+    struct slice rest = imap_client_capabilities(e);
+    while (rest.len)
+        if (slice_eq_ci(imap_word_next(&rest), name))
+            return true;
+    return false;
+}
+
+bool imap_client_enabled(const struct engine *e, enum imap_cap cap)
+{
+    return imap_client_of(e)->enabled & IMAP_CAP_BIT(cap);
+}
+
+bool imap_client_speaks_rev2(const struct engine *e)
+{
+    return imap_client_of(e)->rev2;
+}
+
+bool imap_client_utf8(const struct engine *e)
+{
+    return imap_client_of(e)->utf8;
+}
+
+uint64_t imap_client_append_limit(const struct engine *e)
+{
+    return imap_client_of(e)->append_limit;
+}
+
+uint64_t imap_client_message_limit(const struct engine *e)
+{
+    return imap_client_of(e)->message_limit;
+}
+
 struct slice imap_client_capabilities(const struct engine *e)
 {
     return buffer_slice(&imap_client_of(e)->cap_text);
 }
 
+struct imap_quirks imap_client_quirks(const struct engine *e)
+{
+    return imap_client_of(e)->quirks;
+}
+
 struct slice imap_client_greeting(const struct engine *e)
 {
     return buffer_slice(&imap_client_of(e)->greeting);
+}
+
+uint64_t imap_client_literal_left(const struct engine *e)
+{
+    return imap_client_of(e)->literal_left;
 }

@@ -2,36 +2,42 @@
 /* Commands onto the wire: what each kind looks like, and what may not stand in it. */
 #include "imap_internal.h"
 
+#include "imap_generic.h"
 #include "imap_mailbox.h"
 
 #include <errno.h>
 
 /* What a command consists of behind its name, in order:
- * m mailbox, o the other mailbox, p list pattern, S set, I items in parentheses, i the same without, F flags, Q search,
- * N names and values, A append's rest, a items as strings, e the same in parentheses, t `text` as a string, O METADATA's
- * options (left out where there are none), g the generic text; a command with a set is preceded by UID unless it takes numbers. */
+ * m mailbox, o the other mailbox, p list pattern, S set, I items in parentheses, i the same without, F flags, Q search, X where to, q its keys, C their charset,
+ * N names and values, a items as strings, e the same in parentheses, t `text` as a string, O METADATA's
+ * options, K SELECT's, L and R LIST's, U CREATE's use (left out where there are none), n NOTIFY's events, g the generic text; a command with a set is preceded by UID unless it takes numbers. */
 static const struct {
     const char *name, *stage, *arguments;
     int needs; /* capability; IMAP_CAP_COUNT: none */
     bool changes;
 } kinds[IMAP_KIND_COUNT] = {
-    [IMAP_SELECT] = {"SELECT", "select", "m", IMAP_CAP_COUNT},
-    [IMAP_EXAMINE] = {"EXAMINE", "examine", "m", IMAP_CAP_COUNT},
-    [IMAP_LIST_COMMAND] = {"LIST", "list", "mp", IMAP_CAP_COUNT},
+    [IMAP_SELECT] = {"SELECT", "select", "mK", IMAP_CAP_COUNT},
+    [IMAP_EXAMINE] = {"EXAMINE", "examine", "mK", IMAP_CAP_COUNT},
+    [IMAP_LIST_COMMAND] = {"LIST", "list", "LmpR", IMAP_CAP_COUNT},
     [IMAP_LSUB] = {"LSUB", "lsub", "mp", IMAP_CAP_COUNT},
     [IMAP_STATUS] = {"STATUS", "status", "mI", IMAP_CAP_COUNT},
     [IMAP_FETCH] = {"FETCH", "fetch", "SI", IMAP_CAP_COUNT},
     [IMAP_SEARCH] = {"SEARCH", "search", "Q", IMAP_CAP_COUNT},
+    [IMAP_MULTISEARCH] = {"ESEARCH", "search", "XQ", IMAP_CAP_MULTISEARCH},
+    [IMAP_SORT] = {"SORT", "sort", "ICq", IMAP_CAP_SORT},
+    [IMAP_THREAD] = {"THREAD", "thread", "iCq", IMAP_CAP_COUNT},
     [IMAP_STORE] = {"STORE", "store", "SF", IMAP_CAP_COUNT, true},
     [IMAP_COPY] = {"COPY", "copy", "So", IMAP_CAP_COUNT, true},
     [IMAP_MOVE] = {"MOVE", "move", "So", IMAP_CAP_MOVE, true},
     [IMAP_EXPUNGE] = {"EXPUNGE", "expunge", "S", IMAP_CAP_COUNT, true},
-    [IMAP_APPEND] = {"APPEND", "append", "mA", IMAP_CAP_COUNT, true},
+    [IMAP_APPEND] = {"APPEND", "append", "m", IMAP_CAP_COUNT, true},
+    [IMAP_REPLACE] = {"REPLACE", "replace", "Sm", IMAP_CAP_REPLACE, true},
     [IMAP_NOOP] = {"NOOP", "noop", "", IMAP_CAP_COUNT},
     [IMAP_CHECK] = {"CHECK", "check", "", IMAP_CAP_COUNT},
     [IMAP_CLOSE] = {"CLOSE", "close", "", IMAP_CAP_COUNT, true},
     [IMAP_UNSELECT] = {"UNSELECT", "unselect", "", IMAP_CAP_UNSELECT},
-    [IMAP_CREATE] = {"CREATE", "create", "m", IMAP_CAP_COUNT, true},
+    [IMAP_UNAUTHENTICATE] = {"UNAUTHENTICATE", "unauthenticate", "", IMAP_CAP_UNAUTHENTICATE},
+    [IMAP_CREATE] = {"CREATE", "create", "mU", IMAP_CAP_COUNT, true},
     [IMAP_DELETE] = {"DELETE", "delete", "m", IMAP_CAP_COUNT, true},
     [IMAP_RENAME] = {"RENAME", "rename", "mo", IMAP_CAP_COUNT, true},
     [IMAP_SUBSCRIBE] = {"SUBSCRIBE", "subscribe", "m", IMAP_CAP_COUNT, true},
@@ -51,6 +57,15 @@ static const struct {
     [IMAP_MYRIGHTS] = {"MYRIGHTS", "myrights", "m", IMAP_CAP_ACL},
     [IMAP_GETMETADATA] = {"GETMETADATA", "getmetadata", "Ome", IMAP_CAP_METADATA},
     [IMAP_SETMETADATA] = {"SETMETADATA", "setmetadata", "mN", IMAP_CAP_METADATA, true},
+    [IMAP_IDLE] = {"IDLE", "idle", "", IMAP_CAP_IDLE},
+    [IMAP_NOTIFY] = {"NOTIFY", "notify", "n", IMAP_CAP_NOTIFY},
+    [IMAP_STARTTLS] = {"STARTTLS", "tls", "", IMAP_CAP_COUNT},
+    [IMAP_LOGIN] = {"LOGIN", "auth", "", IMAP_CAP_COUNT},
+    [IMAP_AUTHENTICATE] = {"AUTHENTICATE", "auth", "", IMAP_CAP_COUNT},
+    [IMAP_PROXYAUTH] = {"PROXYAUTH", "proxyauth", "", IMAP_CAP_COUNT},
+    [IMAP_RAW_SEND] = {"", "send", "", IMAP_CAP_COUNT, true},
+    [IMAP_RAW_READ] = {"", "read", "", IMAP_CAP_COUNT},
+    [IMAP_RAW_LINE] = {"", "readline", "", IMAP_CAP_COUNT},
     [IMAP_GENERIC] = {"", "exec", "g", IMAP_CAP_COUNT, true},
 };
 
@@ -64,9 +79,22 @@ const char *imap_kind_stage(enum imap_kind kind)
     return kinds[kind].stage;
 }
 
+int imap_kind_needs(enum imap_kind kind)
+{
+    return kinds[kind].needs;
+}
+
 bool imap_kind_changes(enum imap_kind kind)
 {
     return kinds[kind].changes;
+}
+
+bool imap_command_changes(const struct imap_command *cmd)
+{
+    if (cmd->kind != IMAP_GENERIC)
+        return kinds[cmd->kind].changes;
+    enum imap_effect effect = imap_generic_effect(cmd->text, NULL);
+    return effect != IMAP_EFFECT_READS && effect != IMAP_EFFECT_SELECTS && effect != IMAP_EFFECT_EXAMINES;
 }
 
 static void write_mailbox(struct imap_client *c, struct slice name, bool pattern)
@@ -74,7 +102,7 @@ static void write_mailbox(struct imap_client *c, struct slice name, bool pattern
     struct writer *w = &c->writer;
     struct buffer encoded;
     buffer_init(&encoded, IMAP_TEXT_MAX);
-    int ret = imap_mailbox_encode(name, &encoded);
+    int ret = imap_mailbox_give(name, c->utf8, &encoded);
     struct slice wire = buffer_slice(&encoded);
     if (ret < 0)
         w->error = w->error ? w->error : ret == -EMSGSIZE ? -EINVAL : ret;
@@ -85,8 +113,21 @@ static void write_mailbox(struct imap_client *c, struct slice name, bool pattern
     buffer_done(&encoded);
 }
 
-static void write_items(struct writer *w, const struct imap_command *cmd, bool parentheses)
+/* What is asked for in place of an item. */
+static struct slice item_for(const struct imap_client *c, struct slice item)
 {
+    static const struct slice same[][2] = {{SLICE("RFC822"), SLICE("BODY[]")},
+                                           {SLICE("RFC822.HEADER"), SLICE("BODY.PEEK[HEADER]")},
+                                           {SLICE("RFC822.TEXT"), SLICE("BODY[TEXT]")}};
+    for (size_t i = 0; i < ARRAY_LEN(same) && imap_has_quirk(c, IMAP_QUIRK_ICLOUD_RFC822); i++)
+        if (slice_eq_ci(item, same[i][0]))
+            return same[i][1];
+    return item;
+}
+
+static void write_items(struct imap_client *c, const struct imap_command *cmd, bool parentheses)
+{
+    struct writer *w = &c->writer;
     if (cmd->n_items == 0 && cmd->kind != IMAP_SETQUOTA)
         w->error = w->error ? w->error : -EINVAL;
     if (parentheses)
@@ -97,15 +138,24 @@ static void write_items(struct writer *w, const struct imap_command *cmd, bool p
         if (cmd->kind != IMAP_FETCH)
             writer_atom(w, cmd->items[i]);
         else if (imap_item_is_valid(cmd->items[i]))
-            writer_raw(w, cmd->items[i]);
+            writer_raw(w, item_for(c, cmd->items[i]));
         else
             w->error = w->error ? w->error : -EINVAL;
     }
     if (parentheses)
         writer_char(w, ')');
-    if (cmd->kind == IMAP_FETCH && cmd->modseq) {
-        writer_raw_str(w, " (CHANGEDSINCE ");
-        writer_number(w, cmd->modseq);
+    if (cmd->kind == IMAP_FETCH && (cmd->modseq || cmd->partial.len)) {
+        writer_raw_str(w, " (");
+        if (cmd->modseq) {
+            writer_raw_str(w, "CHANGEDSINCE ");
+            writer_number(w, cmd->modseq);
+            if (cmd->vanished)
+                writer_raw_str(w, " VANISHED");
+        }
+        if (cmd->partial.len) {
+            writer_raw_str(w, cmd->modseq ? " PARTIAL " : "PARTIAL ");
+            writer_atom(w, cmd->partial);
+        }
         writer_char(w, ')');
     }
 }
@@ -121,37 +171,34 @@ static void write_flag_list(struct writer *w, const struct slice *flags, size_t 
     writer_char(w, ')');
 }
 
-static void write_store(struct writer *w, const struct imap_command *cmd)
+static void write_store(struct imap_client *c, const struct imap_command *cmd)
 {
-    static const char *const names[] = {"FLAGS", "+FLAGS", "-FLAGS"};
-    if (cmd->modseq) {
+    static const char *const names[] = {"FLAGS", "+FLAGS", "-FLAGS", "X-GM-LABELS", "+X-GM-LABELS", "-X-GM-LABELS"};
+    struct writer *w = &c->writer;
+    if (cmd->conditional) {
         writer_raw_str(w, "(UNCHANGEDSINCE ");
         writer_number(w, cmd->modseq);
         writer_raw_str(w, ") ");
     }
-    writer_raw_str(w, names[cmd->store]);
+    writer_raw_str(w, names[cmd->store + (cmd->labels ? 3 : 0)]);
     if (cmd->silent)
         writer_raw_str(w, ".SILENT");
     writer_char(w, ' ');
-    write_flag_list(w, cmd->items, cmd->n_items);
-}
-
-static void write_append(struct writer *w, const struct imap_command *cmd)
-{
-    enum writer_literals literals = w->literals;
-    if (cmd->n_items) {
+    if (!cmd->labels) {
         write_flag_list(w, cmd->items, cmd->n_items);
-        writer_char(w, ' ');
+        return;
     }
-    if (cmd->date.len) {
-        writer_quoted(w, cmd->date);
-        writer_char(w, ' ');
+    writer_char(w, '(');
+    for (size_t i = 0; i < cmd->n_items; i++) {
+        if (i)
+            writer_char(w, ' ');
+        /* "\\Inbox" and its like are flags there, all else are names. */
+        if (cmd->items[i].len && cmd->items[i].data[0] == '\\')
+            writer_flag(w, cmd->items[i]);
+        else
+            write_mailbox(c, cmd->items[i], false);
     }
-    /* The round trip is worth it: the server can refuse before the message is sent, and a connection that has died
-     * unnoticed has certainly stored nothing. */
-    w->literals = WRITER_LITERAL_SYNC;
-    writer_literal_announce(w, cmd->body_size, NULL);
-    w->literals = literals;
+    writer_char(w, ')');
 }
 
 static void write_id(struct writer *w, const struct imap_command *cmd)
@@ -188,6 +235,7 @@ static unsigned strings_of_key(struct slice key)
 }
 
 struct search {
+    struct imap_client *c;
     struct writer *w;
     unsigned strings; /* that are due */
     unsigned depth;
@@ -215,12 +263,14 @@ static void search_word(struct search *s, struct slice word, bool quoted)
     }
     if (quoted)
         writer_string(s->w, word);
-    else if (is_set(word))
+    else if (is_set(word) || slice_eq(word, SLICE("$")))
         writer_raw(s->w, word);
     else
         writer_atom(s->w, word);
-    if (!quoted)
+    if (!quoted) {
         s->strings = strings_of_key(word);
+        s->c->needed |= imap_caps_of_search_key(word);
+    }
 }
 
 static void search_parenthesis(struct search *s, bool open)
@@ -279,17 +329,46 @@ static bool has_eight_bit(struct slice s)
     return false;
 }
 
-static void write_search(struct imap_client *c, const struct imap_command *cmd)
+static void write_returns(struct writer *w, const struct imap_command *cmd)
 {
-    struct writer *w = &c->writer;
-    struct search s = {.w = w, .first = true};
+    static const char *const names[] = {"ALL", "MIN", "MAX", "COUNT", "SAVE", "PARTIAL"};
+    unsigned returns = cmd->returns ? cmd->returns : IMAP_RETURN_ALL;
+    bool first = true;
+    writer_raw_str(w, "RETURN (");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!(returns & (1u << i)))
+            continue;
+        if (!first)
+            writer_char(w, ' ');
+        writer_raw_str(w, names[i]);
+        first = false;
+    }
+    if (returns & IMAP_RETURN_PARTIAL) {
+        writer_char(w, ' ');
+        writer_atom(w, cmd->partial);
+    }
+    writer_raw_str(w, ") ");
+}
+
+static bool is_eight_bit(const struct imap_command *cmd)
+{
     bool eight_bit = has_eight_bit(cmd->text);
     for (size_t i = 0; i < cmd->n_terms; i++)
         eight_bit = eight_bit || has_eight_bit(cmd->terms[i].text);
-    if (imap_has(c, IMAP_CAP_ESEARCH))
-        writer_raw_str(w, "RETURN (ALL) ");
-    if (eight_bit)
-        writer_raw_str(w, "CHARSET UTF-8 ");
+    return eight_bit;
+}
+
+/* search-key *(SP search-key) */
+static void write_keys(struct imap_client *c, const struct imap_command *cmd)
+{
+    struct writer *w = &c->writer;
+    struct search s = {.c = c, .w = w, .first = true};
+    c->needed = 0;
+    if (cmd->set) {
+        writer_raw_str(w, "UID ");
+        imap_set_write(cmd->set, w);
+        s.first = false;
+    }
     if (!cmd->terms)
         search_text(&s, cmd->text);
     for (size_t i = 0; i < cmd->n_terms && w->error == 0; i++) {
@@ -307,15 +386,40 @@ static void write_search(struct imap_client *c, const struct imap_command *cmd)
         writer_raw_str(w, "ALL");
 }
 
-/* A line that announces a literal would make the server take the next command for its bytes. */
-static void write_generic(struct writer *w, struct slice text)
+static void write_search(struct imap_client *c, const struct imap_command *cmd)
 {
-    uint64_t n;
-    size_t len;
-    if (text.len == 0 || imap_literal_at_end(text, UINT64_MAX, &n, &len) != 0)
-        w->error = w->error ? w->error : -EINVAL;
-    else
+    struct writer *w = &c->writer;
+    if (imap_has(c, IMAP_CAP_ESEARCH) || cmd->kind == IMAP_MULTISEARCH)
+        write_returns(w, cmd);
+    if (is_eight_bit(cmd) && !c->utf8) /* RFC 6855 section 3: nothing else is possible there */
+        writer_raw_str(w, "CHARSET UTF-8 ");
+    write_keys(c, cmd);
+}
+
+/* scope-filter = "IN (" source-mbox ")" */
+static void write_scope(struct imap_client *c, const struct imap_command *cmd)
+{
+    struct writer *w = &c->writer;
+    writer_raw_str(w, "IN (");
+    writer_atom(w, cmd->other);
+    for (size_t i = 0; i < cmd->n_items; i++) {
+        writer_raw_str(w, i ? " " : " (");
+        write_mailbox(c, cmd->items[i], false);
+    }
+    writer_raw_str(w, cmd->n_items ? "))" : ")");
+}
+
+static void write_generic(struct writer *w, struct slice rest)
+{
+    struct slice text, literal;
+    int got = rest.len ? 0 : -EINVAL;
+    while (got >= 0 && (got = imap_generic_piece(&rest, &text, &literal)) > 0) {
         writer_raw(w, text);
+        if (literal.data)
+            writer_literal(w, literal);
+    }
+    if (got < 0)
+        w->error = w->error ? w->error : -EINVAL;
 }
 
 static void write_strings(struct writer *w, const struct imap_command *cmd, bool parentheses)
@@ -346,6 +450,98 @@ static void write_metadata_options(struct writer *w, const struct imap_command *
     writer_char(w, ')');
 }
 
+/* RFC 5465 section 3.1: messages that come, go or change, in these mailboxes; each is told of as it is now, at once. */
+static void write_notify(struct imap_client *c, const struct imap_command *cmd)
+{
+    struct writer *w = &c->writer;
+    if (cmd->n_items == 0) {
+        writer_raw_str(w, "NONE");
+        return;
+    }
+    writer_raw_str(w, "SET STATUS (mailboxes (");
+    for (size_t i = 0; i < cmd->n_items; i++) {
+        if (i)
+            writer_char(w, ' ');
+        write_mailbox(c, cmd->items[i], false);
+    }
+    writer_raw_str(w, ") (MessageNew MessageExpunge FlagChange))");
+}
+
+/* Names of the bits, with a space between them. */
+static bool write_bits(struct writer *w, unsigned bits)
+{
+    static const char *const names[] = {"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE", "CHILDREN", "MYRIGHTS"};
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!(bits & (1u << i)))
+            continue;
+        if (any)
+            writer_char(w, ' ');
+        writer_raw_str(w, names[i]);
+        any = true;
+    }
+    return any;
+}
+
+static void write_patterns(struct imap_client *c, const struct imap_command *cmd)
+{
+    if (!cmd->list || !cmd->list->n_patterns) {
+        write_mailbox(c, cmd->other, true);
+        return;
+    }
+    writer_char(&c->writer, '(');
+    write_mailbox(c, cmd->other, true);
+    for (size_t i = 0; i < cmd->list->n_patterns; i++) {
+        writer_char(&c->writer, ' ');
+        write_mailbox(c, cmd->list->patterns[i], true);
+    }
+    writer_char(&c->writer, ')');
+}
+
+static void write_list_returns(struct writer *w, const struct imap_list_options *list)
+{
+    writer_raw_str(w, "RETURN (");
+    bool any = write_bits(w, list->tell);
+    if (list->n_status) {
+        writer_raw_str(w, any ? " STATUS (" : "STATUS (");
+        for (size_t i = 0; i < list->n_status; i++) {
+            if (i)
+                writer_char(w, ' ');
+            writer_atom(w, list->status[i]);
+        }
+        writer_char(w, ')');
+        any = true;
+    }
+    if (list->n_metadata) {
+        writer_raw_str(w, any ? " METADATA (" : "METADATA (");
+        for (size_t i = 0; i < list->n_metadata; i++) {
+            if (i)
+                writer_char(w, ' ');
+            writer_astring(w, list->metadata[i]);
+        }
+        writer_char(w, ')');
+    }
+    writer_char(w, ')');
+}
+
+/* select-param */
+static void write_select_options(struct writer *w, const struct imap_command *cmd)
+{
+    if (!cmd->known) {
+        writer_raw_str(w, "(CONDSTORE)");
+        return;
+    }
+    writer_raw_str(w, "(QRESYNC (");
+    writer_number(w, cmd->known->uidvalidity);
+    writer_char(w, ' ');
+    writer_number(w, cmd->known->modseq);
+    if (cmd->known->uids) {
+        writer_char(w, ' ');
+        imap_set_write(cmd->known->uids, w);
+    }
+    writer_raw_str(w, "))");
+}
+
 static void write_argument(struct imap_client *c, const struct imap_command *cmd, char argument)
 {
     struct writer *w = &c->writer;
@@ -357,28 +553,47 @@ static void write_argument(struct imap_client *c, const struct imap_command *cmd
         write_mailbox(c, cmd->other, false);
         break;
     case 'p':
-        write_mailbox(c, cmd->other, true);
+        write_patterns(c, cmd);
+        break;
+    case 'L':
+        writer_char(w, '(');
+        write_bits(w, cmd->list->select);
+        writer_char(w, ')');
+        break;
+    case 'R':
+        write_list_returns(w, cmd->list);
+        break;
+    case 'U':
+        writer_raw_str(w, "(USE (");
+        writer_flag(w, cmd->text);
+        writer_raw_str(w, "))");
         break;
     case 'S':
         imap_set_write(cmd->set, w);
         break;
     case 'I':
-        write_items(w, cmd, true);
+        write_items(c, cmd, true);
         break;
     case 'i':
-        write_items(w, cmd, false);
+        write_items(c, cmd, false);
         break;
     case 'F':
-        write_store(w, cmd);
+        write_store(c, cmd);
+        break;
+    case 'X':
+        write_scope(c, cmd);
         break;
     case 'Q':
         write_search(c, cmd);
         break;
+    case 'q':
+        write_keys(c, cmd);
+        break;
+    case 'C':
+        writer_raw_str(w, is_eight_bit(cmd) || c->utf8 ? "UTF-8" : "US-ASCII");
+        break;
     case 'N':
         write_id(w, cmd);
-        break;
-    case 'A':
-        write_append(w, cmd);
         break;
     case 'a':
         write_strings(w, cmd, false);
@@ -392,10 +607,35 @@ static void write_argument(struct imap_client *c, const struct imap_command *cmd
     case 'O':
         write_metadata_options(w, cmd);
         break;
+    case 'K':
+        write_select_options(w, cmd);
+        break;
+    case 'n':
+        write_notify(c, cmd);
+        break;
     case 'g':
         write_generic(w, cmd->text);
         break;
     }
+}
+
+static bool is_left_out(const struct imap_command *cmd, char argument)
+{
+    switch (argument) {
+    case 'S':
+        return !cmd->set; /* EXPUNGE of all */
+    case 'O':
+        return !cmd->modseq && !cmd->text.len;
+    case 'K':
+        return !cmd->condstore && !cmd->known;
+    case 'L':
+        return !cmd->list || !cmd->list->select;
+    case 'R':
+        return !cmd->list || (!cmd->list->tell && !cmd->list->n_status && !cmd->list->n_metadata);
+    case 'U':
+        return !cmd->text.len;
+    }
+    return false;
 }
 
 int imap_command_write(struct imap_client *c, struct imap_command *cmd)
@@ -403,64 +643,26 @@ int imap_command_write(struct imap_client *c, struct imap_command *cmd)
     struct writer *w = &c->writer;
     writer_begin(w);
     writer_raw_str(w, cmd->tag);
-    if (!cmd->numbers && (cmd->set || cmd->kind == IMAP_SEARCH))
+    if (!cmd->numbers && (cmd->set || cmd->kind == IMAP_SEARCH || cmd->kind == IMAP_SORT || cmd->kind == IMAP_THREAD))
         writer_raw_str(w, " UID");
-    if (kinds[cmd->kind].name[0]) {
+    if (cmd->kind == IMAP_LSUB && c->rev2) {
+        writer_raw_str(w, " LIST (SUBSCRIBED)");
+    } else if (kinds[cmd->kind].name[0]) {
         writer_char(w, ' ');
         writer_raw_str(w, kinds[cmd->kind].name);
     }
     for (const char *a = kinds[cmd->kind].arguments; *a; a++) {
-        if (*a == 'S' && !cmd->set)
-            continue; /* EXPUNGE of all */
-        if (*a == 'O' && !cmd->modseq && !cmd->text.len)
+        if (is_left_out(cmd, *a))
             continue;
         writer_char(w, ' ');
         write_argument(c, cmd, *a);
     }
-    return cmd->kind == IMAP_APPEND ? writer_finish(w) : writer_end(w);
-}
-
-static int check_extensions(const struct imap_client *c, const struct imap_command *cmd, struct fault *fault)
-{
-    int cap = kinds[cmd->kind].needs;
-    if (cmd->kind == IMAP_EXPUNGE && cmd->set)
-        cap = IMAP_CAP_UIDPLUS;
-    if ((cmd->kind == IMAP_FETCH || cmd->kind == IMAP_STORE) && cmd->modseq)
-        cap = IMAP_CAP_CONDSTORE;
-    if (cap == IMAP_CAP_COUNT || imap_has(c, (enum imap_cap) cap))
-        return 0;
-    /* RFC 9051 made these part of the protocol. */
-    if (imap_has(c, IMAP_CAP_IMAP4REV2) && cap != IMAP_CAP_CONDSTORE)
-        return 0;
-    fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, kinds[cmd->kind].stage, "the server does not offer %s",
-              imap_cap_name((enum imap_cap) cap));
-    return -ENOTSUP;
-}
-
-/* Writes the command where nobody sees it, so that what goes out later cannot be refused. */
-int imap_command_check(const struct imap_client *c, const struct imap_command *cmd, struct fault *fault)
-{
-    const char *stage = kinds[cmd->kind].stage;
-    bool set_needed = cmd->kind == IMAP_FETCH || cmd->kind == IMAP_STORE || cmd->kind == IMAP_COPY || cmd->kind == IMAP_MOVE;
-    int ret = check_extensions(c, cmd, fault);
-    if (ret < 0)
-        return ret;
-    if ((set_needed || cmd->set) && (!cmd->set || imap_set_is_empty(cmd->set)))
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage, "no message is named");
-    struct imap_client dry = {.caps = c->caps, .config = c->config};
-    struct imap_command copy = *cmd;
-    writer_init(&dry.writer, IMAP_OUTPUT_MAX / 2);
-    dry.writer.literals = c->writer.literals;
-    dry.writer.utf8 = c->writer.utf8;
-    copy.tag[0] = '\0';
-    ret = imap_command_write(&dry, &copy);
-    writer_done(&dry.writer);
-    if (ret == -ENOMEM)
-        return fault_set(fault, ret, FAULT_INTERNAL, stage, "out of memory");
-    if (ret == -EMSGSIZE)
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage, "the command is too long");
-    if (ret < 0)
-        return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, stage, "a value may not stand in %s",
-                         kinds[cmd->kind].name[0] ? kinds[cmd->kind].name : "a command");
-    return 0;
+    if (imap_has_body(cmd)) {
+        writer_char(w, ' ');
+        cmd->at_message = cmd->at_part = 0;
+        cmd->literal_due = imap_append_on(w, cmd);
+        if (cmd->literal_due)
+            return writer_finish(w);
+    }
+    return writer_end(w);
 }

@@ -16,6 +16,7 @@ enum imap_item_kind {
     IMAP_ITEM_ENVELOPE,
     IMAP_ITEM_BODYSTRUCTURE, /* and BODY without a section */
     IMAP_ITEM_SECTION,       /* BODY[…], BINARY[…], RFC822, RFC822.HEADER, RFC822.TEXT: bytes of the message */
+    IMAP_ITEM_EXTENSION,     /* EMAILID, THREADID, SAVEDATE, PREVIEW, ANNOTATION, X-GM-…: told apart by their names */
     IMAP_ITEM_KIND_COUNT
 };
 #define IMAP_ITEM_BIT(kind) (1u << (kind))
@@ -26,11 +27,14 @@ struct imap_fetch_item {
     struct slice name;       /* as the server names it: "BODY[HEADER.FIELDS (FROM)]<0>" */
     struct imap_value value;
     struct slice raw;        /* the value's bytes as they came */
+    bool broken;             /* no value: parentheses or quotes do not match; `raw` runs to where the next item begins */
+    bool surplus;            /* a closing parenthesis that closes nothing stood before it */
     bool streamed;           /* the value is the literal whose bytes follow the text; it is the last item there */
 };
 
 /* Takes the next item off the front. 1; 0 at the end (the closing parenthesis or the end of the text); -EBADMSG: what
- * stands there is no item, and nothing behind it can be trusted. */
+ * stands there is no item, and nothing behind it can be trusted. Behind a broken value the items go on at the next name
+ * that is known. */
 int imap_fetch_next(struct slice *rest, struct imap_fetch_item *ret) ATTR_WARN_UNUSED;
 enum imap_item_kind imap_item_kind(struct slice name);
 /* A request's item ("BODY.PEEK[]<0.100>", "FLAGS"): what kind its answer has. */
@@ -43,15 +47,15 @@ bool imap_item_is_valid(struct slice item);
 /* --- ENVELOPE --- */
 struct imap_envelope {
     struct imap_value date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to, message_id;
-    bool odd; /* fields were missing or of the wrong type; those are NIL */
+    unsigned odd; /* enum imap_odd; fields that were missing or of the wrong type are NIL */
 };
-/* `value`: the item's. -EBADMSG when it is no list. */
+/* `value`: the item's. -EBADMSG when it is no list. A list of addresses may hold what is none; see imap_address_next(). */
 int imap_envelope_parse(const struct imap_value *value, struct imap_envelope *ret) ATTR_WARN_UNUSED;
 
 struct imap_address {
     struct imap_value name, route, mailbox, host;
     enum { IMAP_ADDRESS_MAILBOX, IMAP_ADDRESS_GROUP_BEGIN, IMAP_ADDRESS_GROUP_END } kind;
-    bool odd;
+    unsigned odd; /* IMAP_ODD_ADDRESS */
 };
 /* Takes the next address off an address list's bytes. 1, 0, -EBADMSG. */
 int imap_address_next(struct slice *rest, struct imap_address *ret) ATTR_WARN_UNUSED;
@@ -78,7 +82,7 @@ struct imap_body_part {
     /* Extension fields; IMAP_NIL where they are missing. `disposition` is the list's first value. */
     bool extended;
     struct imap_value md5, disposition, disposition_params, language, location;
-    bool odd; /* something was missing or of the wrong type */
+    unsigned odd; /* enum imap_odd */
 };
 
 struct imap_body_parser {

@@ -3,25 +3,67 @@
 #include "imap_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* --- capabilities --- */
-
-static bool is_disabled(const struct imap_client *c, struct slice name)
-{
-    for (size_t i = 0; c->config->disabled[i]; i++)
-        if (slice_eq_ci(name, slice_of_str(c->config->disabled[i])))
-            return true;
-    return false;
-}
 
 static void forget_capabilities(struct imap_client *c)
 {
     c->caps = 0;
     c->offered = 0;
     c->caps_known = false;
+    c->append_limit = c->message_limit = 0;
     c->writer.literals = WRITER_LITERAL_SYNC;
     buffer_clear(&c->cap_text);
     buffer_trim(&c->cap_text);
+}
+
+void imap_take_quirks(struct imap_client *c, struct slice id)
+{
+    if (id.data) {
+        buffer_clear(&c->server_id);
+        if (buffer_append_slice(&c->server_id, slice_to(id, 1000)) < 0)
+            buffer_clear(&c->server_id); /* it is known by less, then */
+    }
+    const struct imap_server server = {.host = slice_of_str(c->config->host),
+                                       .greeting = buffer_slice(&c->greeting),
+                                       .capabilities = buffer_slice(&c->cap_text),
+                                       .id = buffer_slice(&c->server_id)};
+    c->quirks = imap_quirks_of(&server, c->config->quirks);
+}
+
+static void take_capability(struct imap_client *c, struct slice name)
+{
+    enum imap_cap cap = imap_cap_find(name);
+    if (slice_starts_ci(name, SLICE("AUTH=")))
+        sasl_offer_add(&c->offered, slice_from(name, 5), c->config);
+    if (cap == IMAP_CAP_COUNT)
+        return;
+    c->caps |= IMAP_CAP_BIT(cap);
+    if (cap == IMAP_CAP_BINARY)
+        c->caps |= IMAP_CAP_BIT(IMAP_CAP_BINARY_FETCH);
+    if (cap == IMAP_CAP_APPENDLIMIT)
+        imap_cap_value(name, &c->append_limit);
+    if (cap == IMAP_CAP_MESSAGELIMIT)
+        imap_cap_value(name, &c->message_limit);
+}
+
+/* What follows from capabilities, and from those that were switched on. */
+static void capabilities_changed(struct imap_client *c)
+{
+    bool rev2 = imap_has(c, IMAP_CAP_IMAP4REV2) &&
+                (!imap_has(c, IMAP_CAP_IMAP4REV1) || (c->enabled & IMAP_CAP_BIT(IMAP_CAP_IMAP4REV2)));
+    for (unsigned i = 0; i < IMAP_CAP_COUNT && rev2; i++)
+        if ((imap_caps_of_rev2 & IMAP_CAP_BIT(i)) &&
+            !imap_cap_is_disabled(c->config->disabled, slice_of_str(imap_cap_name((enum imap_cap) i))))
+            c->caps |= IMAP_CAP_BIT(i);
+    c->rev2 = rev2;
+    c->utf8 = rev2 || (c->enabled & IMAP_CAP_BIT(IMAP_CAP_UTF8_ACCEPT));
+    c->writer.utf8 = c->utf8;
+    if (imap_has(c, IMAP_CAP_LITERAL_PLUS))
+        c->writer.literals = WRITER_LITERAL_PLUS;
+    else if (imap_has(c, IMAP_CAP_LITERAL_MINUS))
+        c->writer.literals = WRITER_LITERAL_MINUS;
 }
 
 void imap_take_capabilities(struct imap_client *c, struct slice text)
@@ -30,15 +72,9 @@ void imap_take_capabilities(struct imap_client *c, struct slice text)
     c->caps_known = true;
     for (struct slice rest = text; rest.len;) {
         struct slice name = imap_word_next(&rest);
-        if (name.len == 0 || is_disabled(c, name))
+        if (name.len == 0 || imap_cap_is_disabled(c->config->disabled, name))
             continue;
-        if (slice_starts_ci(name, SLICE("AUTH="))) {
-            sasl_offer_add(&c->offered, slice_from(name, 5), c->config);
-        } else {
-            enum imap_cap cap = imap_cap_find(name);
-            if (cap != IMAP_CAP_COUNT)
-                c->caps |= UINT64_C(1) << cap;
-        }
+        take_capability(c, name);
         /* What does not fit is known all the same, only not shown. */
         if (buffer_room(&c->cap_text) > name.len + 1) {
             int ret = buffer_len(&c->cap_text) ? buffer_append_char(&c->cap_text, ' ') : 0;
@@ -48,15 +84,35 @@ void imap_take_capabilities(struct imap_client *c, struct slice text)
                 break;
         }
     }
-    if (imap_has(c, IMAP_CAP_LITERAL_PLUS))
-        c->writer.literals = WRITER_LITERAL_PLUS;
-    else if (imap_has(c, IMAP_CAP_LITERAL_MINUS) || imap_has(c, IMAP_CAP_IMAP4REV2))
-        c->writer.literals = WRITER_LITERAL_MINUS;
+    capabilities_changed(c);
+    imap_take_quirks(c, SLICE_EMPTY);
+}
+
+void imap_login_undone(struct imap_client *c)
+{
+    c->logged_in = c->preauth = false;
+    c->enabled = 0;
+    c->box.selected = false;
+    forget_capabilities(c);
+    capabilities_changed(c);
+}
+
+void imap_take_enabled(struct imap_client *c, struct slice names)
+{
+    static const enum imap_cap known[] = {IMAP_CAP_CONDSTORE, IMAP_CAP_QRESYNC, IMAP_CAP_UTF8_ACCEPT, IMAP_CAP_IMAP4REV2,
+                                          IMAP_CAP_UIDONLY};
+    while (names.len) {
+        enum imap_cap cap = imap_cap_find(imap_word_next(&names));
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            if (cap == known[i])
+                c->enabled |= IMAP_CAP_BIT(cap);
+    }
+    capabilities_changed(c);
 }
 
 /* --- commands of the login --- */
 
-static int say(struct imap_client *c, const char *command, enum imap_state state)
+int imap_login_say(struct imap_client *c, const char *command, struct slice argument, enum imap_state state)
 {
     struct writer *w = &c->writer;
     imap_new_tag(c, c->login_tag);
@@ -64,6 +120,10 @@ static int say(struct imap_client *c, const char *command, enum imap_state state
     writer_raw_str(w, c->login_tag);
     writer_char(w, ' ');
     writer_raw_str(w, command);
+    if (argument.len) {
+        writer_char(w, ' ');
+        writer_astring(w, argument);
+    }
     int ret = writer_end(w);
     if (ret < 0)
         return imap_fail_io(c, ret);
@@ -72,8 +132,15 @@ static int say(struct imap_client *c, const char *command, enum imap_state state
     return 0;
 }
 
+static int say(struct imap_client *c, const char *command, enum imap_state state)
+{
+    return imap_login_say(c, command, SLICE_EMPTY, state);
+}
+
 static int ready(struct imap_client *c)
 {
+    if (c->step)
+        return imap_step_done(c);
     imap_set_state(c, IMAP_STATE_READY);
     c->ready_due = true;
     sasl_free(c->sasl);
@@ -81,29 +148,36 @@ static int ready(struct imap_client *c)
     return 0;
 }
 
-/* NetEase's servers select nothing until the client has told its name. */
 static bool wants_id(const struct imap_client *c)
 {
-    bool want = false;
-    struct slice greeting = buffer_slice(&c->greeting);
-    for (size_t i = 0; i + 8 <= greeting.len && !want; i++)
-        want = slice_eq_ci(slice_of(greeting.data + i, 8), SLICE("Coremail"));
-    for (size_t i = 0; c->config->quirks[i]; i++) {
-        if (slice_eq(slice_of_str(c->config->quirks[i]), SLICE("id-first")))
-            want = true;
-        if (slice_eq(slice_of_str(c->config->quirks[i]), SLICE("-id-first")))
-            want = false;
-    }
-    return want && imap_has(c, IMAP_CAP_ID);
+    return imap_has_quirk(c, IMAP_QUIRK_NETEASE_ID) && imap_has(c, IMAP_CAP_ID);
+}
+
+static int compress_or_ready(struct imap_client *c)
+{
+    if (!c->config->compress || c->compress_said || !imap_has(c, IMAP_CAP_COMPRESS_DEFLATE))
+        return ready(c);
+    c->compress_said = true;
+    return say(c, "COMPRESS DEFLATE", IMAP_STATE_COMPRESS);
+}
+
+int imap_login_deflate_started(struct imap_client *c)
+{
+    return c->state == IMAP_STATE_DEFLATE ? ready(c) : -EINVAL;
 }
 
 static int after_login(struct imap_client *c)
 {
     if (!c->caps_known)
         return say(c, "CAPABILITY", IMAP_STATE_CAPABILITY_AGAIN);
-    if (wants_id(c))
+    if (wants_id(c) && !c->id_said) {
+        c->id_said = true;
         return say(c, "ID (\"name\" \"postern\")", IMAP_STATE_ID);
-    return ready(c);
+    }
+    /* RFC 6855 section 4: such a server selects nothing before. */
+    if (imap_has(c, IMAP_CAP_UTF8_ONLY) && imap_has(c, IMAP_CAP_ENABLE) && !c->utf8)
+        return say(c, "ENABLE UTF8=ACCEPT", IMAP_STATE_ENABLE);
+    return compress_or_ready(c);
 }
 
 static int choose_method(struct imap_client *c)
@@ -114,6 +188,11 @@ static int choose_method(struct imap_client *c)
         return after_login(c);
     if (!imap_has(c, IMAP_CAP_LOGINDISABLED))
         offered |= SASL_BIT(SASL_METHOD_IMAP_LOGIN);
+    /* LOGIN is the only one that takes them. */
+    if (imap_has_quirk(c, IMAP_QUIRK_EXCHANGE_LOGIN) && !c->config->has_token && !c->config->methods[0] && c->config->username &&
+        strpbrk(c->config->username, "/\\") && !imap_has(c, IMAP_CAP_LOGINDISABLED))
+        offered = SASL_BIT(SASL_METHOD_IMAP_LOGIN);
+    sasl_offer_unbound(&offered, buffer_slice(&c->greeting), c->tls_active ? &c->tls : NULL);
     imap_set_state(c, IMAP_STATE_CREDENTIAL); /* what fails from here on has failed in "auth" */
     int ret = sasl_choose(c->config, PROTOCOL_IMAP, c->tls_active ? &c->tls : NULL, offered, &c->method, &fault);
     if (ret < 0)
@@ -125,6 +204,8 @@ static int choose_method(struct imap_client *c)
 static int go_on(struct imap_client *c)
 {
     bool required = c->config->tls == TLS_POLICY_ALL || c->config->tls == TLS_POLICY_CONTROL;
+    if (c->step)
+        return ready(c);
     if (!c->tls_active && c->config->tls != TLS_POLICY_NONE) {
         if (imap_has(c, IMAP_CAP_STARTTLS) && !c->preauth)
             return say(c, "STARTTLS", IMAP_STATE_STARTTLS);
@@ -153,7 +234,7 @@ static int say_login(struct imap_client *c, struct secret *secret)
     writer_begin(w);
     writer_raw_str(w, c->login_tag);
     writer_raw_str(w, " LOGIN ");
-    writer_astring(w, slice_of_str(c->config->username));
+    writer_astring(w, slice_of_str(imap_login_config(c)->username));
     writer_char(w, ' ');
     writer_secret_begin(w);
     writer_astring(w, secret_expose(secret));
@@ -171,23 +252,17 @@ static int say_login(struct imap_client *c, struct secret *secret)
 static int say_authenticate(struct imap_client *c, struct secret *secret)
 {
     struct fault fault = {.kind = FAULT_NONE};
-    struct writer *w = &c->writer;
-    struct slice initial;
-    int ret = sasl_new(c->method, PROTOCOL_IMAP, c->config, c->tls_active ? &c->tls : NULL, secret, &c->sasl, &fault);
+    char prefix[sizeof(c->login_tag) + sizeof(" AUTHENTICATE ")];
+    bool initial = imap_has(c, IMAP_CAP_SASL_IR) && !imap_has_quirk(c, IMAP_QUIRK_NETEASE_SASL_IR);
+    int ret = sasl_new(c->method, PROTOCOL_IMAP, imap_login_config(c), c->tls_active ? &c->tls : NULL, secret, &c->sasl, &fault);
+    if (ret < 0 && c->step)
+        return imap_step_fail(c, ret, &fault);
     if (ret < 0)
         return imap_fail(c, ret, fault.kind == FAULT_NONE ? FAULT_INTERNAL : fault.kind, "%s", fault.text);
     imap_new_tag(c, c->login_tag);
-    writer_begin(w);
-    writer_raw_str(w, c->login_tag);
-    writer_raw_str(w, " AUTHENTICATE ");
-    writer_raw_str(w, sasl_method_name(c->method));
-    if (imap_has(c, IMAP_CAP_SASL_IR) && sasl_initial(c->sasl, IMAP_LOGIN_LINE_MAX, &initial)) {
-        writer_char(w, ' ');
-        writer_secret_begin(w);
-        writer_raw(w, initial);
-        writer_secret_end(w);
-    }
-    ret = writer_end(w);
+    snprintf(prefix, sizeof(prefix), "%s AUTHENTICATE ", c->login_tag);
+    sasl_write_command(&c->writer, prefix, c->method, c->sasl, initial ? IMAP_LOGIN_LINE_MAX : 0);
+    ret = writer_end(&c->writer);
     if (ret < 0)
         return imap_fail_io(c, ret);
     imap_trace_written(c);
@@ -202,21 +277,6 @@ int imap_login_credential(struct imap_client *c, struct secret *secret)
     return c->method == SASL_METHOD_IMAP_LOGIN ? say_login(c, secret) : say_authenticate(c, secret);
 }
 
-/* What the mechanism has to say to the challenge; also "*" when it gives up. */
-static int say_sasl(struct imap_client *c)
-{
-    struct writer *w = &c->writer;
-    writer_begin(w);
-    writer_secret_begin(w);
-    writer_raw(w, sasl_reply(c->sasl));
-    writer_secret_end(w);
-    int ret = writer_end(w);
-    if (ret < 0)
-        return imap_fail_io(c, ret);
-    imap_trace_written(c);
-    return 0;
-}
-
 static int sasl_step(struct imap_client *c, int step, const struct fault *fault)
 {
     if (step == SASL_DERIVE) {
@@ -224,15 +284,14 @@ static int sasl_step(struct imap_client *c, int step, const struct fault *fault)
         return 0;
     }
     imap_set_state(c, IMAP_STATE_AUTHENTICATE);
-    if (step < 0) {
-        /* The "*" may still be sent, but nothing that the server says to it matters. */
-        writer_begin(&c->writer);
-        writer_raw(&c->writer, sasl_reply(c->sasl));
-        if (writer_end(&c->writer) == 0)
-            imap_trace_written(c);
+    sasl_write_reply(&c->writer, c->sasl);
+    int ret = writer_end(&c->writer);
+    if (ret == 0)
+        imap_trace_written(c);
+    /* "*" may still be sent, but nothing that the server says to it matters. */
+    if (step < 0)
         return imap_fail(c, step, fault->kind == FAULT_NONE ? FAULT_PROTOCOL : fault->kind, "%s", fault->text);
-    }
-    return say_sasl(c);
+    return ret < 0 ? imap_fail_io(c, ret) : 0;
 }
 
 int imap_login_derived(struct imap_client *c, const void *key, size_t len)
@@ -252,6 +311,7 @@ static int greeting(struct imap_client *c, const struct imap_response *r)
     struct slice kept = slice_to(r->text, 1000);
     if (buffer_append_slice(&c->greeting, kept) < 0)
         return imap_fail_io(c, -ENOMEM);
+    imap_take_quirks(c, SLICE_EMPTY);
     if (r->status == IMAP_PREAUTH) {
         /* Logged in as whom nobody has said, and past the point where STARTTLS is possible. */
         if (!c->tls_active && c->config->tls != TLS_POLICY_NONE)
@@ -276,18 +336,23 @@ static int login_done(struct imap_client *c, const struct imap_response *r)
         for (size_t i = 0; i < ARRAY_LEN(passing); i++)
             if (slice_eq_ci(r->code.name, passing[i]))
                 kind = FAULT_REJECTED; /* the credentials were not judged */
+        if (c->step)
+            return imap_step_refused(c, r, kind);
         imap_fail_reply(c, -EACCES, kind, r);
+        if (c->sasl)
+            sasl_add_reason(&c->engine.fault, sasl_server_error(c->sasl));
         if (kind == FAULT_REJECTED)
             c->engine.fault.retry = RETRY_LATER;
         return c->error;
     }
-    if (c->state == IMAP_STATE_AUTHENTICATE) {
+    if (c->state == IMAP_STATE_AUTHENTICATE && c->sasl) {
         struct fault fault = {.kind = FAULT_NONE};
         int ret = sasl_success(c->sasl, &fault);
         if (ret < 0)
             return imap_fail(c, ret, fault.kind, "%s", fault.text);
     }
     forget_capabilities(c);
+    c->logged_in = true;
     if (slice_eq_ci(r->code.name, SLICE("CAPABILITY")))
         imap_take_capabilities(c, r->code.arguments);
     return after_login(c);
@@ -305,8 +370,13 @@ static int tagged(struct imap_client *c, const struct imap_response *r)
         c->caps_known = true;
         return go_on(c);
     case IMAP_STATE_STARTTLS:
-        if (r->status != IMAP_OK)
-            return imap_fail_reply(c, -EPROTO, FAULT_TLS, r);
+        if (r->status != IMAP_OK && c->step)
+            return imap_step_refused(c, r, FAULT_REJECTED);
+        if (r->status != IMAP_OK) {
+            imap_fail_reply(c, -EPROTO, FAULT_TLS, r);
+            imap_mend_fault(c, r, &c->engine.fault);
+            return c->error;
+        }
         if (reader_pending(&c->reader) > 0)
             return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "bytes in clear behind the agreement to start TLS");
         imap_set_state(c, IMAP_STATE_HANDSHAKE);
@@ -318,12 +388,24 @@ static int tagged(struct imap_client *c, const struct imap_response *r)
         c->caps_known = true;
         return after_login(c);
     case IMAP_STATE_ID:
-        return ready(c);
+        return after_login(c);
+    case IMAP_STATE_ENABLE:
+        return compress_or_ready(c);
+    case IMAP_STATE_COMPRESS:
+        if (r->status != IMAP_OK)
+            return ready(c); /* RFC 4978: COMPRESSIONACTIVE, because TLS does it already */
+        if (reader_pending(&c->reader) > 0)
+            return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "bytes behind the agreement to compress");
+        imap_set_state(c, IMAP_STATE_DEFLATE);
+        return 0;
     case IMAP_STATE_GREETING:
     case IMAP_STATE_HANDSHAKE:
+    case IMAP_STATE_DEFLATE:
     case IMAP_STATE_CREDENTIAL:
     case IMAP_STATE_DERIVE:
     case IMAP_STATE_READY:
+    case IMAP_STATE_CHALLENGED:
+    case IMAP_STATE_RAW:
     case IMAP_STATE_LOGOUT:
     case IMAP_STATE_CLOSING:
     case IMAP_STATE_CLOSED:
@@ -336,6 +418,8 @@ static int tagged(struct imap_client *c, const struct imap_response *r)
 
 static int continuation(struct imap_client *c, const struct imap_response *r)
 {
+    if (c->state == IMAP_STATE_AUTHENTICATE && imap_step_is_by_hand(c))
+        return imap_step_challenge(c, r);
     if (c->state == IMAP_STATE_AUTHENTICATE && c->login_tag[0]) {
         struct fault fault = {.kind = FAULT_NONE};
         return sasl_step(c, sasl_challenge(c->sasl, slice_trim(r->text), &fault), &fault);
@@ -362,6 +446,10 @@ int imap_login_response(struct imap_client *c, const struct imap_response *r)
         /* What comes on its own is believed only as the answer to the question. */
         if (r->data == IMAP_DATA_CAPABILITY && (c->state == IMAP_STATE_CAPABILITY || c->state == IMAP_STATE_CAPABILITY_AGAIN))
             imap_take_capabilities(c, r->text);
+        if (r->data == IMAP_DATA_ENABLED && c->state == IMAP_STATE_ENABLE)
+            imap_take_enabled(c, r->text);
+        if (r->data == IMAP_DATA_ID && c->state == IMAP_STATE_ID)
+            imap_take_quirks(c, r->text);
         return 0;
     }
     return 0;

@@ -179,3 +179,26 @@ int imap_mailbox_decode(struct slice wire, struct buffer *out, bool *ret_odd)
         *ret_odd = odd;
     return ret;
 }
+
+int imap_mailbox_give(struct slice name, bool utf8, struct buffer *out)
+{
+    if (!utf8)
+        return imap_mailbox_encode(name, out);
+    if (!utf8_is_valid(name))
+        return -EINVAL;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] == '\0' || name.data[i] == '\r' || name.data[i] == '\n')
+            return -EINVAL;
+    return buffer_append_slice(out, name);
+}
+
+int imap_mailbox_take(struct slice wire, bool utf8, struct buffer *out, bool *ret_odd)
+{
+    bool odd = false;
+    if (!utf8)
+        return imap_mailbox_decode(wire, out, ret_odd);
+    int ret = append_clean(wire, out, &odd);
+    if (ret == 0)
+        *ret_odd = odd;
+    return ret;
+}

@@ -238,3 +238,49 @@ bool imap_value_number(const struct imap_value *v, uint64_t max, uint64_t *ret)
 {
     return imap_value_is_string(v) && slice_to_u64(v->bytes, max, ret);
 }
+
+/* 1*DIGIT ["." *DIGIT] [("e" / "E") ["+"] 1*2DIGIT]: what is behind the point is left out. */
+static bool parse_decimal(struct slice s, uint64_t max, uint64_t *ret)
+{
+    uint64_t n = 0, exponent = 0;
+    size_t i = 0, end;
+    while (i < s.len && ascii_is_digit(s.data[i]))
+        i++;
+    if (!slice_to_u64(slice_to(s, i), max, &n))
+        return false;
+    size_t fraction = i < s.len && s.data[i] == '.' ? ++i : i;
+    while (i < s.len && ascii_is_digit(s.data[i]))
+        i++;
+    end = i;
+    if (i < s.len && (s.data[i] == 'e' || s.data[i] == 'E')) {
+        i += i + 1 < s.len && s.data[i + 1] == '+' ? 2 : 1;
+        if (!slice_to_u64(slice_from(s, i), 19, &exponent))
+            return false;
+        i = s.len;
+    }
+    for (; exponent > 0; exponent--) {
+        uint64_t digit = fraction < end ? (uint64_t) (s.data[fraction++] - '0') : 0;
+        if (n > (max - digit) / 10)
+            return false;
+        n = n * 10 + digit;
+    }
+    *ret = n;
+    return i == s.len;
+}
+
+bool imap_value_count(const struct imap_value *v, uint64_t max, uint64_t *ret, unsigned *odd)
+{
+    uint64_t n;
+    if (imap_value_number(v, max, ret))
+        return true;
+    bool negative = v->type == IMAP_ATOM && v->bytes.len > 1 && v->bytes.data[0] == '-';
+    struct slice digits = negative ? slice_from(v->bytes, 1) : v->bytes;
+    if (v->type == IMAP_ATOM && parse_decimal(digits, max, &n)) {
+        *odd |= IMAP_ODD_NUMBER;
+        if (!negative)
+            *ret = n;
+        return !negative;
+    }
+    *odd |= IMAP_ODD_SHAPE;
+    return false;
+}

@@ -20,6 +20,19 @@ struct imap_value {
     bool escaped;       /* quoted, and a backslash is in it: see imap_value_text() */
 };
 
+/* What a server did not write as the grammar has it, as bits. SHAPE: something is missing or of the wrong type, so that what
+ * was read of the rest cannot be trusted either. The others are understood all the same. */
+enum imap_odd {
+    IMAP_ODD_SHAPE = 1 << 0,
+    IMAP_ODD_NUMBER = 1 << 1,      /* negative, which counts as not told, or with a fraction or an exponent */
+    IMAP_ODD_DISPOSITION = 1 << 2, /* a word where a list belongs */
+    IMAP_ODD_NO_PARTS = 1 << 3,    /* a multipart without parts */
+    IMAP_ODD_NO_MESSAGE = 1 << 4,  /* a message/rfc822 without envelope or body */
+    IMAP_ODD_PARAM = 1 << 5,       /* a parameter whose value is NIL */
+    IMAP_ODD_ADDRESS = 1 << 6,     /* in a list of addresses, something that is none */
+    IMAP_ODD_SHORT = 1 << 7,       /* an envelope without its last fields */
+};
+
 /* Takes the next value off *rest, spaces before it included. 1; 0 at the end; -EBADMSG: something that is no value (a
  * closing parenthesis, an open string): *rest stays there. An atom with brackets ("BODY[HEADER.FIELDS (A B)]<0>") is one
  * atom. Atoms are not judged by RFC's character classes: servers are not either. */
@@ -34,6 +47,9 @@ int imap_token_next(struct slice *rest, enum imap_token_type *ret_type, struct i
 int imap_value_text(const struct imap_value *v, struct buffer *scratch, struct slice *ret) ATTR_WARN_UNUSED;
 /* An atom (or a string, as some servers send it) that is a number of at most `max`. */
 bool imap_value_number(const struct imap_value *v, uint64_t max, uint64_t *ret);
+/* A count of bytes, lines or changes, however it is written: "12", "12.0", "1.2e+01". False: it says nothing; *odd says
+ * whether as a negative number (IMAP_ODD_NUMBER) or because it is none (IMAP_ODD_SHAPE). */
+bool imap_value_count(const struct imap_value *v, uint64_t max, uint64_t *ret, unsigned *odd);
 static inline bool imap_value_is_string(const struct imap_value *v)
 {
     return v->type != IMAP_NIL && v->type != IMAP_LIST;

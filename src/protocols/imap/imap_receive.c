@@ -5,6 +5,7 @@
 #include "imap_mailbox.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* --- units --- */
 
@@ -14,7 +15,7 @@ static bool is_fetch(struct slice line)
     uint64_t n;
     struct slice rest = slice_from(line, 2);
     return slice_starts(line, SLICE("* ")) && imap_number_next(&rest, UINT32_MAX, &n) &&
-           slice_starts_ci(rest, SLICE(" FETCH ("));
+           (slice_starts_ci(rest, SLICE(" FETCH (")) || slice_starts_ci(rest, SLICE(" UIDFETCH (")));
 }
 
 /* Only data holds literals; a text that ends with "{5}" is a text. */
@@ -51,6 +52,16 @@ static bool is_section_literal(struct slice line, size_t joined_to, size_t annou
     return false;
 }
 
+/* Whether what stands behind a literal can stand there. If not, the literal was longer or shorter than it said, and nothing
+ * that comes can be told from what a message says. `ends`: the response ends here. */
+static bool fits_behind_literal(struct slice text, bool fetch, bool ends)
+{
+    struct slice trimmed = slice_trim(text);
+    if (text.len > 0 && text.data[0] != ' ' && text.data[0] != ')')
+        return false;
+    return !fetch || !ends || (trimmed.len > 0 && trimmed.data[trimmed.len - 1] == ')');
+}
+
 /* 1: *ret is a unit; *ret_stream: its last literal is not in it, its `literal_left` bytes follow. */
 static int next_unit(struct imap_client *c, struct slice *ret, bool *ret_stream)
 {
@@ -62,20 +73,25 @@ static int next_unit(struct imap_client *c, struct slice *ret, bool *ret_stream)
             return imap_fail_io(c, got);
         if (got == 0)
             return 0;
+        size_t joined_to = c->joined_at ? c->joined_at + (ret->data[c->joined_at] == '\r' ? 2 : 1) + c->joined_len : 0;
         int literal = c->in_fetch || holds_literals(*ret) ? imap_literal_at_end(*ret, max, &n, &len) : 0;
         if (literal < 0)
             return imap_fail(c, literal, FAULT_PROTOCOL, "a literal larger than allowed, or of no size");
         *ret_stream = literal > 0 && n > IMAP_JOIN_MAX && (c->in_fetch || is_fetch(*ret)) &&
-                      is_section_literal(*ret, c->joined_to, len);
+                      is_section_literal(*ret, joined_to, len);
+        if ((joined_to || c->in_fetch) &&
+            !fits_behind_literal(slice_from(*ret, joined_to), c->in_fetch || is_fetch(*ret), literal == 0))
+            return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "a literal was longer or shorter than announced");
         if (literal == 0 || *ret_stream) {
-            c->joined_to = 0;
+            c->joined_at = 0;
             c->literal_left = *ret_stream ? n : 0;
             return 1;
         }
-        c->joined_to = ret->len + 1 + (size_t) MIN(n, (uint64_t) IMAP_LINE_MAX);
+        c->joined_at = ret->len;
         got = reader_join(&c->reader, n);
         if (got < 0)
             return imap_fail_io(c, got);
+        c->joined_len = (size_t) n; /* what is joined fits a unit */
     }
 }
 
@@ -83,7 +99,7 @@ static int next_unit(struct imap_client *c, struct slice *ret, bool *ret_stream)
 
 static struct imap_event *event(struct imap_client *c, enum engine_event_type type, struct imap_command *cmd)
 {
-    c->event = (struct imap_event){.base = {.type = type, .request = cmd ? &cmd->request : NULL}};
+    c->event = (struct imap_event){.base = {.type = type, .request = cmd ? &cmd->request : NULL}, .raw = c->unit};
     return &c->event;
 }
 
@@ -121,14 +137,16 @@ static int give(struct imap_client *c, struct imap_command *cmd, const struct im
 static bool scan_items(struct slice items, uint32_t *uid, unsigned *kinds)
 {
     struct imap_fetch_item item;
+    bool broken = false;
     int got;
     while ((got = imap_fetch_next(&items, &item)) > 0) {
         uint64_t n;
         *kinds |= IMAP_ITEM_BIT(item.kind);
+        broken = broken || item.broken;
         if (item.kind == IMAP_ITEM_UID && imap_value_number(&item.value, UINT32_MAX, &n))
             *uid = (uint32_t) n;
     }
-    return got == 0;
+    return got == 0 && !broken;
 }
 
 #define FLAG_ITEMS (IMAP_ITEM_BIT(IMAP_ITEM_UID) | IMAP_ITEM_BIT(IMAP_ITEM_FLAGS) | IMAP_ITEM_BIT(IMAP_ITEM_MODSEQ))
@@ -140,6 +158,8 @@ static bool asked_for(const struct imap_client *c, const struct imap_command *cm
         return false;
     if (cmd->kind == IMAP_GENERIC)
         return true;
+    if (cmd->known)
+        return c->literal_left == 0 && uid != 0;
     if (cmd->kind != IMAP_FETCH && cmd->kind != IMAP_STORE)
         return false;
     if (cmd->numbers ? !imap_set_contains(cmd->set, number) : uid != 0 && !imap_set_contains(cmd->set, uid))
@@ -159,8 +179,8 @@ static int begin_fetch(struct imap_client *c, const struct imap_response *r, boo
     if (items.len == 0 || items.data[0] != '(')
         return give(c, NULL, r);
     items = slice_from(items, 1);
-    c->fetch_number = r->number;
-    c->fetch_uid = 0;
+    c->fetch_number = r->by_uid ? 0 : r->number;
+    c->fetch_uid = r->by_uid ? r->number : 0;
     c->fetch_for = NULL;
     bool understood = scan_items(items, &c->fetch_uid, &kinds);
     if (c->fetch_uid)
@@ -258,6 +278,18 @@ static int box_code(struct imap_client *c, const struct imap_response *r)
     return 0;
 }
 
+/* How many messages "VANISHED 3,5:7" takes away; those of "VANISHED (EARLIER)" had gone before they were counted. */
+static uint32_t vanished(struct slice set)
+{
+    struct number_range range;
+    uint64_t count = 0;
+    imap_skip_spaces(&set);
+    while (count < UINT32_MAX && imap_range_next(&set, &range) > 0)
+        if (range.first && range.last)
+            count += (range.first < range.last ? range.last - range.first : range.first - range.last) + UINT64_C(1);
+    return (uint32_t) MIN(count, (uint64_t) UINT32_MAX);
+}
+
 /* Numbers that the server tells on its own. */
 static int box_data(struct imap_client *c, const struct imap_response *r)
 {
@@ -269,8 +301,10 @@ static int box_data(struct imap_client *c, const struct imap_response *r)
         c->box.recent = r->number;
     } else if (r->data == IMAP_DATA_EXPUNGE) {
         /* A number that no message has changes nothing. */
-        if (r->number > 0 && r->number <= c->box.exists)
+        if (r->number > 0 && r->number <= c->box.exists && !imap_has_quirk(c, IMAP_QUIRK_YAHOO_EXPUNGE))
             c->box.exists--;
+    } else if (r->data == IMAP_DATA_VANISHED) {
+        c->box.exists -= MIN(vanished(text), c->box.exists);
     } else if (r->data == IMAP_DATA_FLAGS && imap_value_next(&text, &flags) > 0) {
         if (keep(&c->box.flags, flags.bytes) < 0)
             return imap_fail_io(c, -ENOMEM);
@@ -292,7 +326,7 @@ static struct imap_command *status_owner(const struct imap_client *c, struct sli
         return NULL;
     buffer_init(&scratch, IMAP_TEXT_MAX);
     buffer_init(&decoded, IMAP_TEXT_MAX);
-    if (imap_value_text(&name, &scratch, &wire) == 0 && imap_mailbox_decode(wire, &decoded, &odd) == 0)
+    if (imap_value_text(&name, &scratch, &wire) == 0 && imap_mailbox_take(wire, c->utf8, &decoded, &odd) == 0)
         list_foreach (&c->engine.requests, r, struct engine_request, link) {
             struct imap_command *cmd = imap_command_of(r);
             if (r->state == REQUEST_QUEUED || cmd->kind != IMAP_STATUS ||
@@ -313,28 +347,43 @@ static struct imap_command *esearch_owner(const struct imap_client *c, struct sl
     if (imap_esearch_parse(text, &e) < 0 || e.tag.type == IMAP_NIL)
         return find(c, IMAP_SEARCH, IMAP_SEARCH);
     list_foreach (&c->engine.requests, r, struct engine_request, link)
-        if (r->state != REQUEST_QUEUED && imap_command_of(r)->kind == IMAP_SEARCH &&
+        if (r->state != REQUEST_QUEUED &&
+            (imap_command_of(r)->kind == IMAP_SEARCH || imap_command_of(r)->kind == IMAP_MULTISEARCH) &&
             slice_eq(e.tag.bytes, slice_of_str(imap_command_of(r)->tag)))
             return imap_command_of(r);
     return NULL;
 }
 
+/* What an extended LIST is answered with beside LIST; else the command of that kind. */
+static struct imap_command *list_or(const struct imap_client *c, enum imap_kind kind)
+{
+    struct imap_command *list = find(c, IMAP_LIST_COMMAND, IMAP_LIST_COMMAND);
+    return list && list->list ? list : find(c, kind, kind);
+}
+
 static struct imap_command *data_owner(const struct imap_client *c, const struct imap_response *r)
 {
     switch (r->data) {
-    case IMAP_DATA_EXPUNGE:
     case IMAP_DATA_VANISHED:
+        if (slice_starts_ci(slice_trim(r->text), SLICE("(EARLIER)")))
+            return c->box.by && c->box.by->known ? c->box.by : find(c, IMAP_FETCH, IMAP_FETCH);
+        return find(c, IMAP_EXPUNGE, IMAP_MOVE);
+    case IMAP_DATA_EXPUNGE:
         return find(c, IMAP_EXPUNGE, IMAP_MOVE);
     case IMAP_DATA_LIST:
         return find(c, IMAP_LIST_COMMAND, IMAP_LSUB);
     case IMAP_DATA_LSUB:
         return find(c, IMAP_LSUB, IMAP_LSUB);
     case IMAP_DATA_STATUS:
-        return status_owner(c, r->text);
+        return list_or(c, IMAP_KIND_COUNT) ? list_or(c, IMAP_KIND_COUNT) : status_owner(c, r->text);
     case IMAP_DATA_SEARCH:
         return find(c, IMAP_SEARCH, IMAP_SEARCH);
     case IMAP_DATA_ESEARCH:
         return esearch_owner(c, r->text);
+    case IMAP_DATA_SORT:
+        return find(c, IMAP_SORT, IMAP_SORT);
+    case IMAP_DATA_THREAD:
+        return find(c, IMAP_THREAD, IMAP_THREAD);
     case IMAP_DATA_CAPABILITY:
         return find(c, IMAP_CAPABILITY, IMAP_CAPABILITY);
     case IMAP_DATA_ENABLED:
@@ -352,16 +401,14 @@ static struct imap_command *data_owner(const struct imap_client *c, const struct
     case IMAP_DATA_LISTRIGHTS:
         return find(c, IMAP_LISTRIGHTS, IMAP_LISTRIGHTS);
     case IMAP_DATA_MYRIGHTS:
-        return find(c, IMAP_MYRIGHTS, IMAP_MYRIGHTS);
+        return list_or(c, IMAP_MYRIGHTS);
     case IMAP_DATA_METADATA:
-        return find(c, IMAP_GETMETADATA, IMAP_GETMETADATA);
+        return list_or(c, IMAP_GETMETADATA);
     case IMAP_DATA_NONE:
     case IMAP_DATA_FETCH:
     case IMAP_DATA_EXISTS:
     case IMAP_DATA_RECENT:
     case IMAP_DATA_FLAGS:
-    case IMAP_DATA_SORT:
-    case IMAP_DATA_THREAD:
     case IMAP_DATA_OTHER:
     case IMAP_DATA_COUNT:
         break;
@@ -378,10 +425,13 @@ static int data(struct imap_client *c, const struct imap_response *r, bool strea
         return ret;
     if (r->data == IMAP_DATA_CAPABILITY)
         imap_take_capabilities(c, r->text);
+    if (r->data == IMAP_DATA_ID)
+        imap_take_quirks(c, r->text);
+    if (r->data == IMAP_DATA_ENABLED && find(c, IMAP_ENABLE, IMAP_GENERIC))
+        imap_take_enabled(c, r->text);
     struct imap_command *first = head(c), *owner = first && first->kind == IMAP_GENERIC ? first : data_owner(c, r);
-    /* What belongs to a SELECT is in the picture of the mailbox. */
     if (!owner && c->box.by && (r->data == IMAP_DATA_EXISTS || r->data == IMAP_DATA_RECENT || r->data == IMAP_DATA_FLAGS))
-        return 0;
+        owner = c->box.by;
     return give(c, owner, r);
 }
 
@@ -391,7 +441,7 @@ static int condition(struct imap_client *c, const struct imap_response *r)
 {
     struct imap_command *first = head(c);
     if (r->status == IMAP_BYE) {
-        if (c->state != IMAP_STATE_READY)
+        if (c->state != IMAP_STATE_READY && c->state != IMAP_STATE_CHALLENGED)
             return 0;
         imap_set_state(c, IMAP_STATE_CLOSING);
         event(c, ENGINE_EVENT_CLOSING, NULL)->response = *r;
@@ -402,27 +452,19 @@ static int condition(struct imap_client *c, const struct imap_response *r)
     int ret = box_code(c, r);
     if (ret < 0)
         return ret;
+    /* RFC 7162 section 3.2.11: what came up to here was about the mailbox selected before. */
+    if (c->box.by && slice_eq_ci(r->code.name, SLICE("CLOSED")))
+        c->box.exists = c->box.recent = 0;
+    if (first && first->kind == IMAP_GENERIC)
+        return give(c, first, r);
+    if (slice_eq_ci(r->code.name, SLICE("APPENDUID")) && find(c, IMAP_REPLACE, IMAP_REPLACE))
+        return give(c, find(c, IMAP_REPLACE, IMAP_REPLACE), r); /* RFC 8508 section 3.2 */
     if (slice_eq_ci(r->code.name, SLICE("COPYUID"))) {
         /* RFC 6851: MOVE tells it before its answer. Anybody else's is a stray. */
         struct imap_command *move = find(c, IMAP_MOVE, IMAP_MOVE);
         return move ? give(c, move, r) : 0;
     }
-    if (first && first->kind == IMAP_GENERIC)
-        return give(c, first, r);
-    if (c->box.by && r->status == IMAP_OK && !slice_eq_ci(r->code.name, SLICE("ALERT")))
-        return 0;
-    return give(c, NULL, r);
-}
-
-/* The answer to a command that changes what is selected. */
-static int select_done(struct imap_client *c, struct imap_command *cmd, const struct imap_response *r)
-{
-    c->box.by = NULL;
-    if (r->status != IMAP_OK)
-        return 0; /* nothing is selected now */
-    c->box.selected = true;
-    c->box.readonly = cmd->kind == IMAP_EXAMINE || slice_eq_ci(r->code.name, SLICE("READ-ONLY"));
-    return keep(&c->box.mailbox, cmd->mailbox) < 0 ? imap_fail_io(c, -ENOMEM) : 0;
+    return give(c, c->box.by && r->status == IMAP_OK && !slice_eq_ci(r->code.name, SLICE("ALERT")) ? c->box.by : NULL, r);
 }
 
 static int done(struct imap_client *c, struct imap_command *cmd, const struct imap_response *r)
@@ -433,28 +475,26 @@ static int done(struct imap_client *c, struct imap_command *cmd, const struct im
     cmd->status = r->status;
     if (c->fetch_for == cmd)
         c->fetch_for = NULL;
-    if (cmd->kind == IMAP_SELECT || cmd->kind == IMAP_EXAMINE) {
-        int ret = select_done(c, cmd, r);
-        if (ret < 0)
-            return ret;
-    } else if ((cmd->kind == IMAP_CLOSE || cmd->kind == IMAP_UNSELECT) && r->status == IMAP_OK) {
-        c->box.selected = false;
-    } else if ((cmd->kind == IMAP_DELETE || cmd->kind == IMAP_RENAME) && r->status == IMAP_OK &&
-               imap_mailbox_eq(cmd->mailbox, buffer_slice(&c->box.mailbox))) {
-        /* The name may soon stand for another mailbox. */
-        c->box.selected = false;
-    }
+    int ret = imap_selected_done(c, cmd, r);
+    if (ret < 0)
+        return ret;
+    if (cmd->kind == IMAP_UNAUTHENTICATE && r->status == IMAP_OK)
+        imap_login_undone(c);
     struct imap_event *e = event(c, ENGINE_EVENT_DONE, cmd);
     e->response = *r;
-    fault_clear(&c->done_fault);
+    free(c->done_fault);
+    c->done_fault = NULL;
     if (r->status != IMAP_OK) {
         struct fault_reply reply;
+        if (!imap_new_fault(c, &c->done_fault))
+            return c->error;
         imap_fill_reply(r, &reply);
-        fault_set_reply(&c->done_fault, -EIO, FAULT_REJECTED, imap_kind_stage(cmd->kind), &reply);
-        c->done_fault.protocol = "imap";
-        e->base.fault = &c->done_fault;
+        fault_set_reply(c->done_fault, -EIO, FAULT_REJECTED, imap_kind_stage(cmd->kind), &reply);
+        c->done_fault->protocol = "imap";
+        imap_mend_fault(c, r, c->done_fault);
+        e->base.fault = c->done_fault;
     }
-    int ret = imap_pump(c);
+    ret = imap_pump(c);
     return ret < 0 ? ret : 1;
 }
 
@@ -476,9 +516,10 @@ static int cut_short(struct imap_client *c, struct imap_command *cmd, const stru
     c->early = (struct imap_response){.kind = r->kind, .status = r->status};
     struct fault_reply reply;
     imap_fill_reply(r, &reply);
-    fault_clear(&c->early_fault);
-    fault_set_reply(&c->early_fault, -EIO, FAULT_REJECTED, imap_kind_stage(cmd->kind), &reply);
-    c->early_fault.protocol = "imap";
+    if (!imap_new_fault(c, &c->early_fault))
+        return c->error;
+    fault_set_reply(c->early_fault, -EIO, FAULT_REJECTED, imap_kind_stage(cmd->kind), &reply);
+    c->early_fault->protocol = "imap";
     return 1;
 }
 
@@ -506,6 +547,9 @@ static int tagged(struct imap_client *c, const struct imap_response *r)
 static int continuation(struct imap_client *c)
 {
     struct engine_request *r;
+    struct imap_command *first = head(c);
+    if (first && first->kind == IMAP_IDLE)
+        return imap_idle_continued(c, first);
     if (!writer_release(&c->writer))
         return 0; /* nobody asked for it */
     if (!writer_is_stopped(&c->writer))
@@ -515,15 +559,40 @@ static int continuation(struct imap_client *c)
     return imap_pump(c);
 }
 
+/* An endless stream of what nobody needs ends the connection: conditions, counts, data that is not known. */
+static int bound_talk(struct imap_client *c, const struct imap_response *r, size_t len)
+{
+    const struct imap_command *first = head(c);
+    if (r->kind == IMAP_RESPONSE_TAGGED || (first && first->kind == IMAP_GENERIC))
+        c->idle_talk = 0; /* a command of the caller's own bounds what it takes */
+    else if (r->kind != IMAP_RESPONSE_DATA || r->data == IMAP_DATA_OTHER || r->data == IMAP_DATA_EXISTS || r->data == IMAP_DATA_RECENT)
+        c->idle_talk += len;
+    /* To talk is what IDLE is for. */
+    if (c->idle_talk <= (first && first->kind == IMAP_IDLE ? IMAP_IDLE_TALK_MAX * 16 : IMAP_IDLE_TALK_MAX))
+        return 0;
+    return imap_fail(c, -EMSGSIZE, FAULT_PROTOCOL, "the server talks on and on without an answer");
+}
+
 static int response(struct imap_client *c, struct slice line, bool stream)
 {
     struct imap_response r;
+    int ret = imap_mend_line(c, &line);
+    if (ret < 0)
+        return ret;
     if (imap_response_parse(line, &r) < 0)
         return imap_fail(c, -EPROTO, FAULT_PROTOCOL,
                          c->state == IMAP_STATE_GREETING ? "the greeting is not that of an IMAP server"
                                                          : "a line that is no answer of an IMAP server");
+    ret = bound_talk(c, &r, line.len);
+    if (ret < 0)
+        return ret;
     if (c->state < IMAP_STATE_READY)
         return imap_login_response(c, &r);
+    if (c->state == IMAP_STATE_CHALLENGED && (r.kind == IMAP_RESPONSE_CONTINUE || r.kind == IMAP_RESPONSE_TAGGED))
+        return imap_fail(c, -EPROTO, FAULT_PROTOCOL, "the server does not wait for the response to its challenge");
+    ret = imap_mend_response(c, &r);
+    if (ret < 0)
+        return ret;
     switch (r.kind) {
     case IMAP_RESPONSE_CONTINUE:
         return continuation(c);
@@ -544,8 +613,9 @@ static int early_done(struct imap_client *c)
     c->early_done = NULL;
     int ret = done(c, cmd, &c->early);
     if (ret > 0) {
-        c->done_fault = c->early_fault;
-        c->event.base.fault = &c->done_fault;
+        free(c->done_fault);
+        c->done_fault = TAKE_PTR(c->early_fault);
+        c->event.base.fault = c->done_fault;
     }
     return ret;
 }
@@ -572,12 +642,16 @@ int imap_receive(struct imap_client *c)
         }
         if (c->early_done)
             return early_done(c);
+        if (imap_step_has_failed(c))
+            return imap_step_end_failed(c);
+        if (c->state == IMAP_STATE_RAW)
+            return imap_raw_receive(c);
         if (c->literal_left > 0 && !c->traced.data) {
             ret = literal_piece(c);
             if (ret > 0 || c->literal_left > 0)
                 return ret;
         }
-        if (c->state == IMAP_STATE_CLOSED || c->state == IMAP_STATE_HANDSHAKE)
+        if (c->state == IMAP_STATE_CLOSED || c->state == IMAP_STATE_HANDSHAKE || c->state == IMAP_STATE_DEFLATE)
             return 0;
         if (c->traced.data) {
             line = c->traced;
@@ -590,7 +664,9 @@ int imap_receive(struct imap_client *c)
             if (c->config->trace)
                 return trace_line(c, line, stream);
         }
+        c->unit = line;
         ret = c->in_fetch ? continue_fetch(c, line, stream) : response(c, line, stream);
+        c->unit = SLICE_EMPTY;
     }
     return ret;
 }

@@ -72,6 +72,10 @@ static int parse_data(struct slice word, struct slice rest, struct imap_response
         r->number = (uint32_t) number;
         r->name = imap_word_next(&rest);
         r->data = imap_data_find(r->name);
+        if (slice_eq_ci(r->name, SLICE("UIDFETCH"))) {
+            r->data = IMAP_DATA_FETCH;
+            r->by_uid = true;
+        }
         if (r->name.len == 0)
             return -EBADMSG;
     } else {
@@ -122,7 +126,7 @@ int imap_response_parse(struct slice line, struct imap_response *ret)
 
 int imap_list_parse(struct slice text, struct imap_list_data *ret)
 {
-    struct imap_list_data d;
+    struct imap_list_data d = {.extended = SLICE_EMPTY};
     struct imap_value attributes;
     if (imap_value_next(&text, &attributes) <= 0 || (attributes.type != IMAP_LIST && attributes.type != IMAP_NIL) ||
         imap_value_next(&text, &d.delimiter) <= 0 || d.delimiter.type == IMAP_LIST)
@@ -137,6 +141,9 @@ int imap_list_parse(struct slice text, struct imap_list_data *ret)
     /* An unquoted name with spaces in it: all of the line, unless RFC 5258's extended data follows. */
     if (d.name.type == IMAP_ATOM && text.len && text.data[0] != '(')
         d.name.bytes = name;
+    struct imap_value extended;
+    if (text.len && text.data[0] == '(' && imap_value_next(&text, &extended) > 0 && extended.type == IMAP_LIST)
+        d.extended = extended.bytes;
     *ret = d;
     return 0;
 }
@@ -184,6 +191,13 @@ static int parse_esearch_item(struct slice name, const struct imap_value *v, str
         if (v->type != IMAP_ATOM)
             return -EBADMSG;
         e->all = v->bytes;
+    } else if (slice_eq_ci(name, SLICE("PARTIAL"))) { /* ( partial-range SP partial-results / NIL ) */
+        struct slice inside = v->bytes;
+        struct imap_value range, set;
+        if (v->type != IMAP_LIST || imap_value_next(&inside, &range) <= 0 || imap_value_next(&inside, &set) <= 0)
+            return -EBADMSG;
+        e->has_partial = true;
+        e->all = set.type == IMAP_ATOM ? set.bytes : SLICE_EMPTY;
     } else if (slice_eq_ci(name, SLICE("COUNT"))) {
         e->has_count = imap_value_number(v, UINT32_MAX, &e->count);
     } else if (slice_eq_ci(name, SLICE("MIN"))) {
@@ -196,15 +210,33 @@ static int parse_esearch_item(struct slice name, const struct imap_value *v, str
     return 0;
 }
 
+/* one-correlator = ("TAG" SP tag-string) / ("MAILBOX" SP astring) / ("UIDVALIDITY" SP nz-number) */
+static int parse_correlators(struct slice text, struct imap_esearch *e)
+{
+    struct imap_value name, value;
+    uint64_t n;
+    int taken;
+    while ((taken = imap_value_next(&text, &name)) > 0) {
+        if (imap_value_next(&text, &value) <= 0)
+            return -EBADMSG;
+        if (slice_eq_ci(name.bytes, SLICE("TAG")))
+            e->tag = value;
+        else if (slice_eq_ci(name.bytes, SLICE("MAILBOX")))
+            e->mailbox = value;
+        else if (slice_eq_ci(name.bytes, SLICE("UIDVALIDITY")) && imap_value_number(&value, UINT32_MAX, &n))
+            e->uidvalidity = (uint32_t) n;
+    }
+    return taken;
+}
+
 int imap_esearch_parse(struct slice text, struct imap_esearch *ret)
 {
     struct imap_esearch e = {.uid = false};
     struct imap_value v, name;
     int taken;
     imap_skip_spaces(&text);
-    if (text.len && text.data[0] == '(') { /* search-correlator = SP "(" "TAG" SP tag-string ")" */
-        if (imap_value_next(&text, &v) <= 0 || imap_value_next(&v.bytes, &name) <= 0 ||
-            !slice_eq_ci(name.bytes, SLICE("TAG")) || imap_value_next(&v.bytes, &e.tag) <= 0)
+    if (text.len && text.data[0] == '(') { /* search-correlator = SP "(" one-correlator *(SP one-correlator) ")" */
+        if (imap_value_next(&text, &v) <= 0 || parse_correlators(v.bytes, &e) < 0)
             return -EBADMSG;
     }
     while ((taken = imap_value_next(&text, &name)) > 0) {
@@ -223,15 +255,6 @@ int imap_esearch_parse(struct slice text, struct imap_esearch *ret)
     return 0;
 }
 
-static bool take_uidvalidity(struct slice *rest, uint32_t *ret)
-{
-    uint64_t n;
-    if (!slice_to_u64(imap_word_next(rest), UINT32_MAX, &n) || n == 0)
-        return false;
-    *ret = (uint32_t) n;
-    return true;
-}
-
 /* How many numbers a set names; 0 when it is none, or has "*". */
 static uint64_t count_set(struct slice set)
 {
@@ -244,6 +267,33 @@ static uint64_t count_set(struct slice set)
         count += (range.first < range.last ? range.last - range.first : range.first - range.last) + UINT64_C(1);
     }
     return ret < 0 ? 0 : count;
+}
+
+int imap_vanished_parse(struct slice text, bool *ret_earlier, struct slice *ret_uids)
+{
+    struct imap_value v;
+    bool earlier = false;
+    if (imap_value_next(&text, &v) <= 0)
+        return -EBADMSG;
+    if (v.type == IMAP_LIST) {
+        if (!slice_eq_ci(slice_trim(v.bytes), SLICE("EARLIER")) || imap_value_next(&text, &v) <= 0)
+            return -EBADMSG;
+        earlier = true;
+    }
+    if (v.type != IMAP_ATOM || count_set(v.bytes) == 0)
+        return -EBADMSG;
+    *ret_earlier = earlier;
+    *ret_uids = v.bytes;
+    return 0;
+}
+
+static bool take_uidvalidity(struct slice *rest, uint32_t *ret)
+{
+    uint64_t n;
+    if (!slice_to_u64(imap_word_next(rest), UINT32_MAX, &n) || n == 0)
+        return false;
+    *ret = (uint32_t) n;
+    return true;
 }
 
 int imap_appenduid_parse(struct slice arguments, struct imap_appenduid *ret)
@@ -270,54 +320,4 @@ int imap_copyuid_parse(struct slice arguments, struct imap_copyuid *ret)
         return -EBADMSG;
     *ret = c;
     return 0;
-}
-
-/* --- capabilities --- */
-
-static const char *const caps[IMAP_CAP_COUNT] = {
-    [IMAP_CAP_IMAP4REV1] = "IMAP4REV1",
-    [IMAP_CAP_IMAP4REV2] = "IMAP4REV2",
-    [IMAP_CAP_STARTTLS] = "STARTTLS",
-    [IMAP_CAP_LOGINDISABLED] = "LOGINDISABLED",
-    [IMAP_CAP_SASL_IR] = "SASL-IR",
-    [IMAP_CAP_LITERAL_PLUS] = "LITERAL+",
-    [IMAP_CAP_LITERAL_MINUS] = "LITERAL-",
-    [IMAP_CAP_ID] = "ID",
-    [IMAP_CAP_ENABLE] = "ENABLE",
-    [IMAP_CAP_IDLE] = "IDLE",
-    [IMAP_CAP_NAMESPACE] = "NAMESPACE",
-    [IMAP_CAP_CHILDREN] = "CHILDREN",
-    [IMAP_CAP_UNSELECT] = "UNSELECT",
-    [IMAP_CAP_UIDPLUS] = "UIDPLUS",
-    [IMAP_CAP_MOVE] = "MOVE",
-    [IMAP_CAP_ESEARCH] = "ESEARCH",
-    [IMAP_CAP_SEARCHRES] = "SEARCHRES",
-    [IMAP_CAP_CONDSTORE] = "CONDSTORE",
-    [IMAP_CAP_QRESYNC] = "QRESYNC",
-    [IMAP_CAP_LIST_EXTENDED] = "LIST-EXTENDED",
-    [IMAP_CAP_LIST_STATUS] = "LIST-STATUS",
-    [IMAP_CAP_SPECIAL_USE] = "SPECIAL-USE",
-    [IMAP_CAP_SORT] = "SORT",
-    [IMAP_CAP_THREAD] = "THREAD=REFERENCES",
-    [IMAP_CAP_QUOTA] = "QUOTA",
-    [IMAP_CAP_ACL] = "ACL",
-    [IMAP_CAP_METADATA] = "METADATA",
-    [IMAP_CAP_BINARY] = "BINARY",
-    [IMAP_CAP_UTF8_ACCEPT] = "UTF8=ACCEPT",
-    [IMAP_CAP_STATUS_SIZE] = "STATUS=SIZE",
-    [IMAP_CAP_OBJECTID] = "OBJECTID",
-    [IMAP_CAP_COMPRESS_DEFLATE] = "COMPRESS=DEFLATE",
-};
-
-const char *imap_cap_name(enum imap_cap cap)
-{
-    return (unsigned) cap < IMAP_CAP_COUNT ? caps[cap] : "";
-}
-
-enum imap_cap imap_cap_find(struct slice name)
-{
-    for (unsigned i = 0; i < IMAP_CAP_COUNT; i++)
-        if (slice_eq_ci(name, slice_of_str(caps[i])))
-            return (enum imap_cap) i;
-    return IMAP_CAP_COUNT;
 }

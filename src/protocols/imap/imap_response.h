@@ -4,6 +4,7 @@
 #ifndef POSTERN_IMAP_RESPONSE_H
 #define POSTERN_IMAP_RESPONSE_H
 
+#include "imap_capability.h"
 #include "imap_parse.h"
 #include "imap_set.h"
 
@@ -56,6 +57,7 @@ struct imap_response {
     enum imap_data data;
     struct slice name;        /* of data, as it came */
     uint32_t number;          /* of EXISTS, RECENT, EXPUNGE, FETCH */
+    bool by_uid;              /* FETCH: UIDFETCH (RFC 9586), `number` is a UID */
 };
 
 /* One response, without its line end. -EBADMSG: it is none of an IMAP server. */
@@ -67,6 +69,7 @@ struct imap_list_data {
     struct slice attributes;  /* between the parentheses; imap_word_next() walks it */
     struct imap_value delimiter; /* IMAP_NIL: a flat name */
     struct imap_value name;   /* as on the wire */
+    struct slice extended;    /* between the parentheses: names and values by turns (RFC 5258) */
 };
 int imap_list_parse(struct slice text, struct imap_list_data *ret) ATTR_WARN_UNUSED;
 
@@ -77,15 +80,21 @@ int imap_status_next(struct slice *items, struct slice *ret_name, struct imap_va
 /* SEARCH, SORT: takes the next number; 1, 0 at the end or at "(MODSEQ …)", -EBADMSG. */
 int imap_search_next(struct slice *rest, uint32_t *ret) ATTR_WARN_UNUSED;
 
-/* ESEARCH (RFC 4731, 9394). Sets are texts for imap_range_next(); empty: not told. */
+/* ESEARCH (RFC 4731, 7377, 9394). Sets are texts for imap_range_next(); empty: not told. */
 struct imap_esearch {
     struct imap_value tag; /* IMAP_NIL: none */
+    struct imap_value mailbox; /* of MULTISEARCH; IMAP_NIL: none */
+    uint32_t uidvalidity;      /* the same; 0: none */
     bool uid;
     struct slice all;
+    bool has_partial;      /* `all` is that part of the result */
     bool has_count, has_min, has_max, has_modseq;
     uint64_t count, min, max, modseq;
 };
 int imap_esearch_parse(struct slice text, struct imap_esearch *ret) ATTR_WARN_UNUSED;
+
+/* VANISHED (RFC 7162): a set of UIDs, and whether they went before this connection looked. */
+int imap_vanished_parse(struct slice text, bool *ret_earlier, struct slice *ret_uids) ATTR_WARN_UNUSED;
 
 /* APPENDUID's and COPYUID's arguments. */
 struct imap_appenduid {
@@ -99,46 +108,6 @@ struct imap_copyuid {
 int imap_appenduid_parse(struct slice arguments, struct imap_appenduid *ret) ATTR_WARN_UNUSED;
 int imap_copyuid_parse(struct slice arguments, struct imap_copyuid *ret) ATTR_WARN_UNUSED;
 
-/* --- capabilities --- */
-enum imap_cap {
-    IMAP_CAP_IMAP4REV1 = 0,
-    IMAP_CAP_IMAP4REV2,
-    IMAP_CAP_STARTTLS,
-    IMAP_CAP_LOGINDISABLED,
-    IMAP_CAP_SASL_IR,
-    IMAP_CAP_LITERAL_PLUS,
-    IMAP_CAP_LITERAL_MINUS,
-    IMAP_CAP_ID,
-    IMAP_CAP_ENABLE,
-    IMAP_CAP_IDLE,
-    IMAP_CAP_NAMESPACE,
-    IMAP_CAP_CHILDREN,
-    IMAP_CAP_UNSELECT,
-    IMAP_CAP_UIDPLUS,
-    IMAP_CAP_MOVE,
-    IMAP_CAP_ESEARCH,
-    IMAP_CAP_SEARCHRES,
-    IMAP_CAP_CONDSTORE,
-    IMAP_CAP_QRESYNC,
-    IMAP_CAP_LIST_EXTENDED,
-    IMAP_CAP_LIST_STATUS,
-    IMAP_CAP_SPECIAL_USE,
-    IMAP_CAP_SORT,
-    IMAP_CAP_THREAD,
-    IMAP_CAP_QUOTA,
-    IMAP_CAP_ACL,
-    IMAP_CAP_METADATA,
-    IMAP_CAP_BINARY,
-    IMAP_CAP_UTF8_ACCEPT,
-    IMAP_CAP_STATUS_SIZE,
-    IMAP_CAP_OBJECTID,
-    IMAP_CAP_COMPRESS_DEFLATE,
-    IMAP_CAP_COUNT
-};
-_Static_assert(IMAP_CAP_COUNT <= 64, "capabilities fit one word");
-const char *imap_cap_name(enum imap_cap cap);
-/* IMAP_CAP_COUNT when it is not one of these. */
-enum imap_cap imap_cap_find(struct slice name);
 /* SEARCH, STORE, …: what kind of data the name announces. */
 enum imap_data imap_data_find(struct slice name);
 

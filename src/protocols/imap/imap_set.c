@@ -20,7 +20,7 @@ void imap_set_done(struct imap_set *s)
 void imap_set_clear(struct imap_set *s)
 {
     s->n = 0;
-    s->star = false;
+    s->star = s->saved = false;
 }
 
 static int grow(struct imap_set *s)
@@ -83,6 +83,47 @@ int imap_set_add(struct imap_set *s, uint32_t first, uint32_t last)
     return 0;
 }
 
+static int by_first(const void *a, const void *b)
+{
+    const struct number_range *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+void imap_set_settle(struct imap_set *s)
+{
+    size_t n = 0;
+    if (!s->loose)
+        return;
+    s->loose = false;
+    qsort(s->ranges, s->n, sizeof(*s->ranges), by_first);
+    for (size_t i = 0; i < s->n; i++) {
+        struct number_range *last = n ? &s->ranges[n - 1] : NULL;
+        if (last && (last->last == UINT32_MAX || s->ranges[i].first <= last->last + 1))
+            last->last = MAX(last->last, s->ranges[i].last);
+        else
+            s->ranges[n++] = s->ranges[i];
+    }
+    s->n = n;
+}
+
+int imap_set_add_loose(struct imap_set *s, uint32_t first, uint32_t last)
+{
+    if (first == 0 || last == 0)
+        return -EINVAL;
+    if (!s->loose && (s->n == 0 || MIN(first, last) > s->ranges[s->n - 1].last))
+        return imap_set_add(s, first, last);
+    s->loose = true;
+    int ret = grow(s);
+    if (ret == -E2BIG) { /* some may be one */
+        imap_set_settle(s);
+        s->loose = true;
+        ret = grow(s);
+    }
+    if (ret == 0)
+        s->ranges[s->n++] = (struct number_range){MIN(first, last), MAX(first, last)};
+    return ret;
+}
+
 /* seq-number = nz-number / "*" */
 static bool take_number(struct slice *rest, uint32_t *ret)
 {
@@ -125,6 +166,10 @@ int imap_set_parse(struct imap_set *s, struct slice text)
     int ret;
     if (text.len == 0)
         return -EINVAL;
+    if (slice_eq(text, SLICE("$"))) {
+        s->saved = true;
+        return s->n || s->star ? -EINVAL : 0;
+    }
     while ((ret = imap_range_next(&text, &range)) > 0) {
         if (range.first == 0 && range.last == 0) {
             s->star = true;
@@ -133,16 +178,19 @@ int imap_set_parse(struct imap_set *s, struct slice text)
         /* "*" as one end: the range goes on to the last message. */
         if (range.first == 0 || range.last == 0)
             range = (struct number_range){MAX(range.first, range.last), UINT32_MAX};
-        ret = imap_set_add(s, range.first, range.last);
-        if (ret < 0)
-            return ret;
+        int added = imap_set_add_loose(s, range.first, range.last);
+        if (added < 0) {
+            imap_set_settle(s);
+            return added;
+        }
     }
+    imap_set_settle(s);
     return ret < 0 ? -EINVAL : 0;
 }
 
 bool imap_set_contains(const struct imap_set *s, uint32_t n)
 {
-    if (s->star)
+    if (s->star || s->saved)
         return true;
     size_t i = find(s, n);
     /* "n:*" names the last message even when its number is below n: RFC 3501, seq-range. */
@@ -151,6 +199,8 @@ bool imap_set_contains(const struct imap_set *s, uint32_t n)
 
 bool imap_set_intersects(const struct imap_set *a, const struct imap_set *b)
 {
+    if (a->saved || b->saved)
+        return true;
     if ((a->star && !imap_set_is_empty(b)) || (b->star && !imap_set_is_empty(a)))
         return true;
     for (size_t i = 0, j = 0; i < a->n && j < b->n;) {
@@ -177,6 +227,8 @@ uint64_t imap_set_count(const struct imap_set *s)
 int imap_set_write(const struct imap_set *s, struct writer *w)
 {
     struct number_range star = {0, 0};
+    if (s->saved)
+        return writer_char(w, '$');
     for (size_t i = 0; i < s->n; i++) {
         struct number_range range = s->ranges[i];
         if (range.last == UINT32_MAX && range.first != UINT32_MAX)

@@ -12,6 +12,8 @@ struct imap_set {
     struct number_range *ranges; /* first <= last, never 0 */
     size_t n, cap, max;
     bool star; /* "*" alone is in it too: the last message, whatever its number */
+    bool loose; /* between imap_set_add_loose() and imap_set_settle(): not sorted */
+    bool saved; /* "$" (RFC 5182): what the last search has found; nothing else is in it then */
 };
 
 void imap_set_init(struct imap_set *s, size_t max_ranges);
@@ -21,16 +23,20 @@ void imap_set_clear(struct imap_set *s);
 /* Adds first to last, in either order. Adding behind the end, as servers answer, costs no search. -ENOMEM, -E2BIG,
  * -EINVAL (0). */
 int imap_set_add(struct imap_set *s, uint32_t first, uint32_t last) ATTR_WARN_UNUSED;
-/* Adds a sequence set of RFC 3501 ("1:5,7,9:*"). A range to "*" goes to 4294967295. -EINVAL when it is none. */
+/* The same for many in any order: linear but for a sort at the end. Until imap_set_settle() nothing else may be done with
+ * the set. */
+int imap_set_add_loose(struct imap_set *s, uint32_t first, uint32_t last) ATTR_WARN_UNUSED;
+void imap_set_settle(struct imap_set *s);
+/* Adds a sequence set of RFC 3501 ("1:5,7,9:*"), or is "$". A range to "*" goes to 4294967295. -EINVAL when it is none. */
 int imap_set_parse(struct imap_set *s, struct slice text) ATTR_WARN_UNUSED;
-/* With "*" in it, every number may be the one that is meant. */
+/* With "*" or "$" in it, every number may be the one that is meant. */
 bool imap_set_contains(const struct imap_set *s, uint32_t n);
 bool imap_set_intersects(const struct imap_set *a, const struct imap_set *b);
 /* How many numbers. */
 uint64_t imap_set_count(const struct imap_set *s);
 static inline bool imap_set_is_empty(const struct imap_set *s)
 {
-    return s->n == 0 && !s->star;
+    return s->n == 0 && !s->star && !s->saved;
 }
 /* Writes it as a piece of a command. */
 int imap_set_write(const struct imap_set *s, struct writer *w);
