@@ -74,10 +74,50 @@ struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsi
     return h;
 }
 
-void backoff_host_unref(struct backoff_host *h)
+static void forget(struct backoff_host *h)
 {
-    if (!h || --h->refs)
-        return;
     list_remove(&h->link);
     free(h);
+}
+
+void backoff_host_unref(struct list *hosts, struct backoff_host *h)
+{
+    struct backoff_host *other, *oldest = NULL;
+    unsigned n = 0;
+
+    if (!h || --h->refs)
+        return;
+    if (!h->lessons) {
+        forget(h);
+        return;
+    }
+    h->backoff = (struct backoff){0};
+    list_foreach(hosts, other, struct backoff_host, link) {
+        if (other->refs)
+            continue;
+        n++;
+        if (!oldest || other->lessons_until_ms < oldest->lessons_until_ms)
+            oldest = other;
+    }
+    if (n > BACKOFF_HOSTS_TAUGHT)
+        forget(oldest);
+}
+
+unsigned backoff_host_lessons(const struct backoff_host *h, uint64_t now_ms)
+{
+    return now_ms < h->lessons_until_ms ? h->lessons : 0;
+}
+
+void backoff_host_teach(struct backoff_host *h, unsigned lessons, uint64_t now_ms)
+{
+    h->lessons = backoff_host_lessons(h, now_ms) | lessons;
+    h->lessons_until_ms = now_ms + BACKOFF_LESSON_MS;
+}
+
+void backoff_hosts_done(struct list *hosts)
+{
+    struct backoff_host *h;
+    list_foreach(hosts, h, struct backoff_host, link)
+        if (h->refs == 0)
+            forget(h);
 }

@@ -41,6 +41,7 @@ static void engine_part(struct key *k, const struct engine_config *c)
                            (unsigned) c->wants_login << 2 | (unsigned) c->has_token << 3 |
                            (unsigned) c->has_client_cert << 4 | (unsigned) c->lmtp << 5 | (unsigned) c->trace << 6);
     number(k, "pipeline", c->pipeline);
+    number(k, "compress", c->compress);
     text(k, "domain", c->domain);
     text(k, "username", c->username);
     text(k, "authzid", c->authzid);

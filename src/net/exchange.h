@@ -14,6 +14,10 @@
  *   on another connection (start() is called again; it must reset its requests), unless restart() forbids it;
  * - a changing request was wholly written and is unanswered: done() with outcome `unknown`. Never repeated.
  *
+ * What an exchange sends may depend on what the server of its connection can do. start() may look (the engine tells), answer
+ * EXCHANGE_NOT_YET, have what is needed made, and call exchange_prepared(): start() is called again, on that connection if it
+ * still lives, else on the next. Nobody is queued behind it meanwhile.
+ *
  * Cancel, deadline and lost clients: exchange_cancel(). An exchange of which nothing was written is dropped and done()
  * comes with FAULT_CANCELLED. One that was written is orphaned: `orphaned` is set, its remaining bytes are still written
  * (body() is still called), its replies are still counted (event() is still called), and done() comes when the server is
@@ -30,14 +34,19 @@
 struct exchange;
 struct session;
 
+#define EXCHANGE_NOT_YET 1
+
 struct exchange_ops {
     const char *name; /* for logs: "smtp.send" */
     /* Can the session take it? <0: not now (conflicts with what is in flight there). 0: yes, at a cost (another mailbox
      * is selected). >0: yes, the more the better. Looks only; the session is READY, perhaps with exchanges in flight.
      * NULL: 1 when the session is idle, else -1. */
     int (*fits)(const struct exchange *x, const struct session *s);
+    /* Nothing fits it, and it does not want a connection of its own either: what it waits for is in flight. NULL: never. */
+    bool (*waits)(const struct exchange *x);
     /* Submit the engine requests, in order, to session_engine(s); set request->owner = x on each. <0 with *fault: the
-     * exchange ends with that fault and outcome none. Requests submitted before that are still awaited. */
+     * exchange ends with that fault and outcome none. Requests submitted before that are still awaited. EXCHANGE_NOT_YET,
+     * with nothing submitted: exchange_prepared() will follow. */
     int (*start)(struct exchange *x, struct session *s, struct fault *fault);
     /* An engine event of one of its requests; event->type is REPLY, DATA, DONE, or NOTICE that came while it was head. May
      * submit further requests (a dialogue). The exchange is over when all its requests are DONE and this returns
@@ -71,6 +80,8 @@ struct exchange {
     bool reads_only;            /* may be started again even after it was written */
     bool long_wait;             /* `data_timeout` instead of `timeout` governs silence */
     bool complete;              /* all its bytes are at hand: others may be queued behind it */
+    const void *clings;         /* those with the same (not NULL) go over one connection: rather behind another, where fits()
+                                   agrees, than on one that is still to be made */
 
     /* For the submitter to read. */
     bool orphaned;
@@ -95,6 +106,9 @@ void exchange_init(struct exchange *x, const struct exchange_ops *ops);
 /* See above. Allowed from submission until done() has been called; twice is once. Returns the outcome as far as it is
  * known now: OUTCOME_NONE (it will not happen), OUTCOME_UNKNOWN (it was written; done() will know). */
 enum fault_outcome exchange_cancel(struct exchange *x);
+/* After start() has answered EXCHANGE_NOT_YET, from the loop, not from inside start(); once for each such answer, but not after
+ * done(). Where the connection has gone meanwhile start() comes by itself with the next one. */
+void exchange_prepared(struct exchange *x);
 /* Where it is, or the connection that it waits for: the contract's stage, static text. */
 const char *exchange_stage(const struct exchange *x);
 /* An event's reader is full: the session reads no more from the server until resumed (only its own connection is held
@@ -106,9 +120,15 @@ void exchange_resume(struct exchange *x);
 struct engine *session_engine(const struct session *s);
 /* Body bytes have come for an exchange whose body() had answered 0. */
 void session_body_ready(struct session *s);
+/* A request that lasts until it is asked to end (IMAP IDLE) is asked to; its EVENT_DONE follows. */
+void session_end_wait(struct session *s, struct engine_request *request);
+/* It is about to be closed: exchanges in flight should come to their end. */
+bool session_is_closing(const struct session *s);
 /* No exchange is in flight on it. */
 bool session_is_idle(const struct session *s);
 /* Exchanges in flight. */
 unsigned session_depth(const struct session *s);
+/* For how long the server has said nothing to what is in flight; 0: nothing is. */
+uint64_t session_silence_ms(const struct session *s);
 
 #endif

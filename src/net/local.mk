@@ -1,9 +1,11 @@
-# net: may use util, protocols, libevent, OpenSSL and libidn2.
+# net: may use util, protocols, libevent, OpenSSL, zlib and libidn2.
 noinst_LTLIBRARIES += libnet.la
-libnet_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(IDN_CFLAGS)
+libnet_la_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(NET_INC) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS) $(IDN_CFLAGS) $(ZLIB_CFLAGS)
 libnet_la_SOURCES = \
 	%reldir%/backoff.c %reldir%/backoff.h \
 	%reldir%/connector.c %reldir%/connector.h \
+	%reldir%/deflate_stage.c %reldir%/deflate_stage.h \
+	%reldir%/derive.c %reldir%/derive.h \
 	%reldir%/endpoint.c %reldir%/endpoint.h \
 	%reldir%/endpoint_key.c \
 	%reldir%/exchange.h \
@@ -17,6 +19,7 @@ libnet_la_SOURCES = \
 	%reldir%/pool_slot.c \
 	%reldir%/proxy.c %reldir%/proxy.h \
 	%reldir%/resolver.c %reldir%/resolver.h \
+	%reldir%/salted_keys.c %reldir%/salted_keys.h \
 	%reldir%/session.c %reldir%/session.h \
 	%reldir%/session_exchange.c \
 	%reldir%/session_io.c \

@@ -5,6 +5,7 @@
 
 #include "pool.h"
 #include "resolver.h"
+#include "salted_keys.h"
 #include "tls.h"
 
 struct net_context {
@@ -12,6 +13,7 @@ struct net_context {
     struct worker_pool *cpu;
     struct resolver *resolver;
     struct tls_cache *tls;
+    struct salted_keys *keys; /* of logins by SCRAM; NULL: none are kept */
     struct net_hooks hooks;
     struct list pools;
     struct list hosts;    /* struct backoff_host: back-off by host and port */
@@ -25,6 +27,7 @@ enum exchange_state {
     EXCHANGE_NEW = 0,
     EXCHANGE_QUEUED, /* waits in a pool or behind a lease */
     EXCHANGE_PROBING, /* on a session that proves itself first */
+    EXCHANGE_PREPARING, /* on a session; start() wants to be called again */
     EXCHANGE_PLACED, /* start() was called */
     EXCHANGE_ENDING, /* nothing was written; done() comes with the next task */
     EXCHANGE_DONE,

@@ -44,6 +44,7 @@ struct net_context *net_context_new(struct loop *l, struct worker_pool *resolver
     loop_task_init(&n->finish, l, finish_exchanges, n);
     n->resolver = resolver_new(l, resolver);
     n->tls = tls_cache_new();
+    n->keys = salted_keys_new();
     if (!n->resolver || !n->tls) {
         net_context_free(n);
         return NULL;
@@ -58,6 +59,8 @@ void net_context_free(struct net_context *n)
     loop_task_cancel(&n->finish);
     resolver_free(n->resolver);
     tls_cache_free(n->tls);
+    salted_keys_free(n->keys);
+    backoff_hosts_done(&n->hosts);
     free(n);
 }
 
@@ -108,6 +111,16 @@ const char *exchange_stage(const struct exchange *x)
     return "connect";
 }
 
+const char *lease_stage(const struct lease *lease)
+{
+    struct slot *slot;
+    if (lease->pool)
+        list_foreach(&lease->pool->slots, slot, struct slot, link)
+            if (slot->lease == lease)
+                return session_stage(slot->session);
+    return "connect";
+}
+
 void pool_forget_waiting(struct exchange *x)
 {
     if (x->lease)
@@ -126,7 +139,7 @@ struct pool *pool_new(struct net_context *n, struct endpoint *e)
         return NULL;
     p->host = backoff_host_get(&n->hosts, e->host, e->port);
     if (!p->host || loop_timer_init(&p->timer, n->loop, pool_converge, p) < 0) {
-        backoff_host_unref(p->host);
+        backoff_host_unref(&n->hosts, p->host);
         free(p);
         return NULL;
     }
@@ -152,7 +165,7 @@ static void pool_free(void *object)
     tls_tickets_done(&p->tickets);
     loop_timer_done(&p->timer);
     loop_task_cancel(&p->converge);
-    backoff_host_unref(p->host);
+    backoff_host_unref(&p->net->hosts, p->host);
     endpoint_unref(p->endpoint);
     free(p);
 }
@@ -177,6 +190,16 @@ void pool_close(struct pool *p, uint64_t grace_ms, void (*closed)(void *arg), vo
     p->closed_arg = arg;
     p->grace_until_ms = pool_now(p) + grace_ms;
     pool_look(p);
+}
+
+uint64_t pool_epoch(const struct pool *p)
+{
+    return p->epoch + 1;
+}
+
+void pool_next_epoch(struct pool *p)
+{
+    p->epoch++;
 }
 
 struct endpoint *pool_endpoint(const struct pool *p)
@@ -257,7 +280,7 @@ void pool_stats(const struct pool *p, struct pool_stats *ret)
         const struct session_view *v = session_view(slot->session);
         ret->connecting += v->state < SESSION_READY;
         ret->leased += slot->lease != NULL;
-        ret->active += v->state == SESSION_BUSY;
+        ret->active += v->state == SESSION_BUSY && !slot->lease;
         ret->idle += v->state == SESSION_READY && !slot->lease;
         ret->bytes_in += v->bytes_in;
         ret->bytes_out += v->bytes_out;

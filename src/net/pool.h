@@ -33,6 +33,10 @@ struct pool *pool_new(struct net_context *n, struct endpoint *e);
  * pool is allowed afterwards, but exchanges in flight may still be cancelled. */
 void pool_close(struct pool *p, uint64_t grace_ms, void (*closed)(void *arg), void *arg);
 struct endpoint *pool_endpoint(const struct pool *p);
+/* A number that its user raises when what connections have learned may no longer hold (IMAP: a mailbox was renamed or deleted, so
+ * that a selected one may not be the one of that name any more). From 1. */
+uint64_t pool_epoch(const struct pool *p);
+void pool_next_epoch(struct pool *p);
 
 /* Queues the exchange; it is net's until done(). <0 with *fault: refused at once (queue full: FAULT_BUSY; paused:
  * FAULT_UNAVAILABLE; breaker or back-off: the last reason) and the exchange stays the caller's, done() is not called. */
@@ -43,8 +47,8 @@ void pool_pause(struct pool *p);
 void pool_resume(struct pool *p);
 
 struct pool_stats {
-    unsigned connecting, active, idle, waiting, leased;
-    uint64_t opened, failed, reused, closed, exchanges, restarted;
+    unsigned connecting, active, idle, waiting, leased; /* active, idle: of those that are not leased */
+    uint64_t opened, opened_tls, failed, reused, closed, exchanges, restarted;
     uint64_t bytes_in, bytes_out;
     uint64_t wait_total_ms, last_byte_ms; /* loop time of the last byte from the server; 0: never */
     bool paused, broken;                  /* broken: the breaker holds after refused credentials */
@@ -71,6 +75,10 @@ struct lease {
     struct exchange_owner owner;
     uint64_t queue_deadline_ms;
     bool no_login; /* ready as soon as requests may be sent, without the configured credentials */
+    /* The daemon's own, to listen to the server for as long as it likes. It takes what others need least: one place of the
+     * pool is always left to pooled calls, at most half of pool_size (at least 1) goes to such leases, none of the limits on
+     * clients' sessions holds, and where others wait for its place it is ended, orderly, with FAULT_BUSY. */
+    bool watch;
     /* net's. */
     struct list link;
     struct pool *pool;
@@ -78,7 +86,8 @@ struct lease {
     struct list exchanges;
     int state;
 };
-/* Leases take at most half of pool_size, at least 1. As pool_submit(). */
+/* Clients' leases take at most half of pool_size, at least 1. As pool_submit(). A watch that cannot have a place now is
+ * refused with FAULT_BUSY, and never waits for one. */
 int pool_lease(struct pool *p, struct lease *lease, struct fault *fault) ATTR_WARN_UNUSED;
 /* An exchange on the leased connection, in the order submitted. Its fits() is not asked. */
 int lease_submit(struct lease *lease, struct exchange *x, struct fault *fault) ATTR_WARN_UNUSED;
@@ -88,6 +97,8 @@ void lease_set_trace(struct lease *lease, bool on);
  * says. Nothing may be in flight. The pool's session_max goes on counting; gone() comes at the end. <0 with *fault: the
  * descriptor stays the caller's, and the lease what it was. */
 int lease_hand_over(struct lease *lease, int fd, struct slice ahead, struct fault *fault) ATTR_WARN_UNUSED;
+/* Where it is: the contract's stage, static text. */
+const char *lease_stage(const struct lease *lease);
 /* Ends it. `orderly`: QUIT or LOGOUT is said; else the connection is closed as it is (a POP3 session deletes nothing). The
  * connection is never given back to the pool. gone() follows. */
 void lease_end(struct lease *lease, bool orderly);

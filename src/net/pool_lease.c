@@ -10,6 +10,12 @@ static unsigned leases_max(const struct pool *p)
     return MAX(p->endpoint->pool_size / 2, 1U);
 }
 
+/* A watch may have a place when one is left after it, and not too many watch. */
+static bool may_watch(const struct pool *p)
+{
+    return p->n_leased + p->n_watching + 1 < p->endpoint->pool_size && p->n_watching < MAX(p->endpoint->pool_size / 2, 1U);
+}
+
 /* gone() with that reason, and the fault of what was still queued. */
 static void lease_finish(struct lease *lease, const struct fault *fault)
 {
@@ -44,6 +50,10 @@ void pool_lease_gone(struct slot *slot, const struct fault *fault)
         lease_finish(slot->lease, &none);
         return;
     }
+    if (slot->yields) {
+        fault_clear(&unexpected);
+        fault_set(&unexpected, -EBUSY, FAULT_BUSY, "connect", "its place was needed for a call");
+    }
     fault_set(&unexpected, -ECONNRESET, FAULT_DISCONNECTED, NULL, "the connection was closed");
     lease_finish(slot->lease, &unexpected);
 }
@@ -57,6 +67,22 @@ void pool_fail_leases(struct pool *p, const struct fault *fault)
     struct probe *probe;
     while ((probe = list_first(&p->probes, struct probe, link)))
         pool_probe_end(p, probe, NULL, fault);
+}
+
+bool pool_yield_watch(struct pool *p)
+{
+    struct slot *slot, *found = NULL;
+    list_foreach(&p->slots, slot, struct slot, link) {
+        if (slot->lease && slot->lease->watch && slot->yields)
+            return true; /* one is on its way out */
+        if (slot->lease && slot->lease->watch && !slot->lease_over)
+            found = slot;
+    }
+    if (!found)
+        return false;
+    found->yields = found->lease_over = true;
+    session_close(found->session);
+    return true;
 }
 
 static struct slot *slot_of_lease(const struct lease *lease)
@@ -89,6 +115,54 @@ static void feed_lease(struct lease *lease)
     }
 }
 
+/* The first client that waits. */
+static struct lease *next_client(struct pool *p)
+{
+    struct lease *lease;
+    list_foreach(&p->leases_waiting, lease, struct lease, link)
+        if (!lease->watch)
+            return lease;
+    return NULL;
+}
+
+/* A mail server is not run down, and each that comes after the first can resume its TLS session. */
+static unsigned watches_on_their_way(const struct pool *p)
+{
+    struct slot *slot;
+    unsigned n = 0;
+    list_foreach(&p->slots, slot, struct slot, link)
+        n += slot->lease && slot->lease->watch && session_view(slot->session)->state < SESSION_READY;
+    return n;
+}
+
+/* It gets its place now, or not at all; only where time forbids it does it wait. */
+static void open_watch(struct pool *p, struct lease *lease)
+{
+    struct fault busy = {0};
+    if (watches_on_their_way(p) >= WATCHES_AT_ONCE)
+        return;
+    bool room = may_watch(p);
+    if (room && !pool_may_open(p)) {
+        if (p->n_slots >= p->endpoint->pool_size)
+            room = pool_close_idle(p);
+        else
+            room = pool_is_blocked(p, NULL) || pool_login_delayed(p);
+        if (room)
+            return;
+    }
+    if (room && pool_open_slot(p, lease, NULL)) {
+        list_remove(&lease->link);
+        lease->state = LEASE_OPENING;
+        return;
+    }
+    fault_set(&busy, -EBUSY, FAULT_BUSY, "connect", "every other connection of the pool is needed for calls");
+    if (p->queue.n == 0 && !next_client(p)) {
+        list_remove(&p->account_wait); /* nobody here waits for room */
+        list_remove(&p->host_wait);
+    }
+    lease_finish(lease, &busy);
+}
+
 void pool_serve_leases(struct pool *p)
 {
     struct slot *slot;
@@ -97,11 +171,19 @@ void pool_serve_leases(struct pool *p)
     list_foreach(&p->slots, slot, struct slot, link)
         if (slot->lease)
             feed_lease(slot->lease);
-    while ((lease = list_first(&p->leases_waiting, struct lease, link)) && p->n_leased < leases_max(p)) {
+    list_foreach(&p->leases_waiting, lease, struct lease, link)
+        if (lease->watch)
+            open_watch(p, lease);
+    while ((lease = next_client(p)) && p->n_leased < leases_max(p)) {
+        /* The last place but one would be gone, and pooled calls have only what is left. */
+        if (p->n_watching && p->n_leased + p->n_watching + 1 >= p->endpoint->pool_size) {
+            pool_yield_watch(p);
+            return;
+        }
         /* Always a connection of its own making: a pooled one has a mailbox selected, or a past. */
         if (!pool_may_open(p)) {
-            if (p->n_slots >= MAX(p->endpoint->pool_size, 1U))
-                pool_close_idle(p);
+            if (p->n_slots >= MAX(p->endpoint->pool_size, 1U) ? !pool_close_idle(p) : !pool_is_blocked(p, NULL))
+                pool_yield_watch(p);
             return;
         }
         if (!pool_open_slot(p, lease, NULL))
@@ -120,7 +202,7 @@ static void expire_active(struct pool *p, struct slot *slot)
     uint64_t end = e->session_max_ms ? v->opened_ms + e->session_max_ms : 0;
     struct fault fault = {0};
 
-    if (slot->lease->state != LEASE_ACTIVE)
+    if (slot->lease->state != LEASE_ACTIVE || slot->lease->watch)
         return;
     if (idle_until && idle_until <= now && list_is_empty(&slot->lease->exchanges))
         fault_set(&fault, -ETIMEDOUT, FAULT_TIMEOUT, NULL, "the session was idle for longer than session_idle");

@@ -46,7 +46,7 @@ static void tend_session(struct pool *p, struct slot *slot, unsigned *idle_spare
         return;
     bool spare = *idle_spare > 0;
     bool over = p->state != POOL_OPEN || (slot->expires_ms && slot->expires_ms <= now) ||
-                (e->max_uses && v->uses >= e->max_uses) || (spare && idle_until && idle_until <= now);
+                (e->max_uses && v->uses >= e->max_uses) || session_is_spent(slot->session) || (spare && idle_until && idle_until <= now);
     if (over) {
         *idle_spare -= spare;
         session_close(slot->session);
@@ -68,8 +68,8 @@ static void tend_sessions(struct pool *p)
         slot = container_of(l, struct slot, link);
         tend_session(p, slot, &spare);
     }
-    if (p->queue.n == 0 && pool_is_asked_for_room(p))
-        pool_close_idle(p);
+    if (p->queue.n == 0 && pool_is_asked_for_room(p) && !pool_close_idle(p))
+        pool_yield_watch(p);
 }
 
 /* --- placing --- */
@@ -78,7 +78,7 @@ static bool usable(const struct pool *p, const struct slot *slot)
 {
     const struct session_view *v = session_view(slot->session);
     return !slot->lease && !slot->probe && (v->state == SESSION_READY || v->state == SESSION_BUSY) &&
-           !(p->endpoint->max_uses && v->uses >= p->endpoint->max_uses) &&
+           !(p->endpoint->max_uses && v->uses >= p->endpoint->max_uses) && !session_is_spent(slot->session) &&
            !(slot->expires_ms && slot->expires_ms <= pool_now(p));
 }
 
@@ -161,12 +161,13 @@ static unsigned place_waiters(struct pool *p, unsigned opening, unsigned room)
 {
     struct list passed_over;
     struct exchange *x;
+    const void *clinging = NULL;
     unsigned n_passed = 0;
 
     list_init(&passed_over);
     while ((x = fair_queue_peek(&p->queue)) && p->state == POOL_OPEN) {
         bool prospect = n_passed < opening + room;
-        struct slot *slot = find_slot(p, x, !prospect);
+        struct slot *slot = find_slot(p, x, !prospect || x->clings);
         if (!slot && !prospect)
             break;
         if (slot && !rate_allows(p))
@@ -175,7 +176,9 @@ static unsigned place_waiters(struct pool *p, unsigned opening, unsigned room)
         if (slot && place(p, slot, x))
             continue;
         list_prepend(&passed_over, &x->queue_link);
-        n_passed++;
+        /* What clings together wants one connection. */
+        n_passed += (!x->clings || x->clings != clinging) && !(x->ops->waits && x->ops->waits(x));
+        clinging = x->clings;
         if (slot)
             break;
     }
@@ -193,10 +196,10 @@ static unsigned place_waiters(struct pool *p, unsigned opening, unsigned room)
 /* How many more connections the pool itself would allow. */
 static unsigned room_for(struct pool *p)
 {
-    unsigned size = MAX(p->endpoint->pool_size, 1U);
-    if (p->state != POOL_OPEN || p->n_slots >= size || pool_is_blocked(p, NULL) || pool_login_delayed(p))
+    unsigned size = MAX(p->endpoint->pool_size, 1U), taken = pool_places_taken(p);
+    if (p->state != POOL_OPEN || taken >= size || pool_is_blocked(p, NULL) || pool_login_delayed(p))
         return 0;
-    return size - p->n_slots;
+    return size - taken;
 }
 
 static void serve_waiters(struct pool *p)
@@ -213,6 +216,8 @@ static void serve_waiters(struct pool *p)
     /* Somebody must wait although nothing is busy for them: a limit of other pools holds. Pipelining is better. */
     if (!opened && wanted && pool_count(p, SESSION_READY, SESSION_BUSY))
         (void) place_waiters(p, opening, 0);
+    else if (!opened && wanted)
+        pool_yield_watch(p);
 }
 
 /* --- the end --- */

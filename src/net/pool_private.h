@@ -8,7 +8,8 @@
 #include "net_private.h"
 #include "session.h"
 
-#define PIPELINE_DEPTH 16         /* exchanges on one connection */
+#define WATCHES_AT_ONCE 4         /* connections for watches that are opened at a time */
+#define PIPELINE_DEPTH 128        /* exchanges on one connection */
 #define SHORT_BACKOFF_MS 1000     /* callers wait for the end of a shorter one instead of failing */
 #define PROOF_OF_LIFE_MS 1000     /* a session that died younger, without an answer, counts as a failure */
 #define LIVED_MS 10000            /* an exchange completed on a session of that age shows that the server is well */
@@ -44,6 +45,7 @@ struct slot {
     uint64_t expires_ms; /* max_lifetime; 0: none */
     bool survived;       /* back-off was reset for it */
     bool lease_over;     /* lease_end() was called, or its time was up: no fault of the connection */
+    bool yields;         /* a watch whose place is wanted by others */
 };
 
 struct pool {
@@ -51,7 +53,7 @@ struct pool {
     struct net_context *net;
     struct endpoint *endpoint;
     struct list slots; /* most recently used first */
-    unsigned n_slots, n_leased;
+    unsigned n_slots, n_leased, n_watching; /* n_leased: clients' */
     struct fair_queue queue;
     struct list leases_waiting, leases_over, probes;
     struct list account_wait, host_wait; /* in the waiters of the quotas */
@@ -63,6 +65,7 @@ struct pool {
     unsigned auth_failures;
     uint64_t broken_until_ms; /* the breaker; 0: closed */
     uint64_t login_after_ms;  /* POP3's LOGIN-DELAY: no new connection before; 0: none */
+    uint64_t epoch;
     uint64_t rate_us;         /* when the rate limit's account is settled */
     uint64_t expiry_ms;       /* earliest deadline of what waits in the queue; 0: none */
     uint64_t wake_ms;         /* earliest time at which there is something to do; 0: none */
@@ -104,6 +107,9 @@ bool pool_may_open(struct pool *p);
 /* NULL when out of memory. */
 struct slot *pool_open_slot(struct pool *p, struct lease *lease, struct probe *probe);
 unsigned pool_count(const struct pool *p, enum session_state from, enum session_state to);
+/* Connections that count for pool_size. One of SMTP that only waits for the answer to its QUIT does no work and holds nothing: the
+ * next need not wait for that (quotas count it still, and there are never more of them than pool_size). */
+unsigned pool_places_taken(const struct pool *p);
 /* Closes the idle session that was used least recently. */
 bool pool_close_idle(struct pool *p);
 /* The server's LOGIN-DELAY holds; the pool will look again. */
@@ -115,6 +121,8 @@ bool pool_is_asked_for_room(struct pool *p);
 void pool_fail_waiters(struct pool *p, const struct fault *fault);
 
 /* pool_lease.c */
+/* Ends one of the watches, if there is one. */
+bool pool_yield_watch(struct pool *p);
 void pool_serve_leases(struct pool *p);
 void pool_serve_probes(struct pool *p);
 void pool_lease_ready(struct slot *slot);

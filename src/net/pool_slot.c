@@ -79,7 +79,7 @@ bool pool_is_blocked(struct pool *p, struct fault *fault)
         return false;
     pool_wake_at(p, now + MAX(broken, wait));
     if (fault) {
-        *fault = p->stats.last_fault;
+        *fault = fault_is_set(&p->stats.last_fault) ? p->stats.last_fault : p->host->last_fault;
         fault_set(fault, -EAGAIN, FAULT_CONNECT, "connect", "other connections to %s failed", p->host->name);
         fault->outcome = OUTCOME_NONE;
         fault->retry_after_ms = MAX(broken, wait);
@@ -105,10 +105,23 @@ static void note_login_delay(struct pool *p, const struct session *s)
     p->login_after_ms = delay_ms ? pool_now(p) + MIN(delay_ms, (uint64_t) LOGIN_DELAY_MAX_MS) : 0;
 }
 
+unsigned pool_places_taken(const struct pool *p)
+{
+    struct slot *slot;
+    unsigned leaving = 0;
+    if (p->endpoint->protocol != PROTOCOL_SMTP)
+        return p->n_slots;
+    list_foreach(&p->slots, slot, struct slot, link) {
+        const struct session_view *v = session_view(slot->session);
+        leaving += v->state == SESSION_CLOSING && v->depth == 0;
+    }
+    return p->n_slots - MIN(leaving, MAX(p->endpoint->pool_size, 1U));
+}
+
 bool pool_may_open(struct pool *p)
 {
     const struct endpoint *e = p->endpoint;
-    if (p->state != POOL_OPEN || p->n_slots >= MAX(e->pool_size, 1U) || pool_is_blocked(p, NULL) ||
+    if (p->state != POOL_OPEN || pool_places_taken(p) >= MAX(e->pool_size, 1U) || pool_is_blocked(p, NULL) ||
         pool_login_delayed(p))
         return false;
     bool room = quota_has_room(e->account_quota, &p->account_wait);
@@ -129,6 +142,7 @@ static void slot_ready(struct session *s)
 
     note_login_delay(p, s);
     p->stats.opened++;
+    p->stats.opened_tls += session_view(s)->times.tls;
     p->auth_failures = 0;
     p->broken_until_ms = 0;
     fault_clear(&p->stats.last_fault);
@@ -186,7 +200,7 @@ static void slot_lost(struct session *s, struct exchange *x, const struct fault 
 {
     struct slot *slot = session_view(s)->owner;
     struct pool *p = slot->pool;
-    bool untouched = x->state == EXCHANGE_PROBING;
+    bool untouched = x->state == EXCHANGE_PROBING || x->state == EXCHANGE_PREPARING;
 
     if (p->state == POOL_OPEN && !slot->lease && !x->orphaned &&
         (untouched || (again && x->restarts == 0 && (!x->ops->restart || x->ops->restart(x))))) {
@@ -210,10 +224,10 @@ static void learn_from_failure(struct slot *slot, const struct session_view *v)
 {
     struct pool *p = slot->pool;
     uint64_t now = pool_now(p);
-    const char *stage = v->fault.stage ? v->fault.stage : "";
+    const char *stage = v->fault->stage ? v->fault->stage : "";
 
     p->stats.failed++;
-    p->stats.last_fault = v->fault;
+    p->stats.last_fault = *v->fault;
     if (v->login_refused) {
         p->auth_failures++;
         /* A token that was good may have run out: a new one is worth one more try. */
@@ -223,8 +237,14 @@ static void learn_from_failure(struct slot *slot, const struct session_view *v)
         return;
     }
     backoff_failed(&p->backoff, now);
-    if (strcmp(stage, "auth") != 0)
+    if (strcmp(stage, "auth") != 0) {
         backoff_failed(&p->host->backoff, now);
+        p->host->last_fault = *v->fault;
+        p->host->last_fault.protocol = NULL;
+        /* What one account demands of the server's certificate is not the others' reason. */
+        if (v->fault->kind == FAULT_TLS)
+            fault_clear(&p->host->last_fault);
+    }
 }
 
 static void fail_who_waits(struct pool *p, const struct session_view *v)
@@ -233,7 +253,7 @@ static void fail_who_waits(struct pool *p, const struct session_view *v)
     bool others = pool_count(p, SESSION_RESOLVE, SESSION_BUSY) > 0;
     if (others || token_again)
         return;
-    struct fault fault = v->fault;
+    struct fault fault = *v->fault;
     fault.outcome = OUTCOME_NONE;
     pool_fail_waiters(p, &fault);
     pool_fail_leases(p, &fault);
@@ -244,12 +264,13 @@ static void slot_ended(struct session *s)
     const struct session_view *v = session_view(s);
     struct slot *slot = v->owner;
     struct pool *p = slot->pool;
-    const struct fault *why = &v->fault;
+    const struct fault *why = v->fault;
     bool failed = fault_is_set(why);
 
     list_remove(&slot->link);
     p->n_slots--;
-    p->n_leased -= slot->lease != NULL;
+    p->n_leased -= slot->lease && !slot->lease->watch;
+    p->n_watching -= slot->lease && slot->lease->watch;
     quota_give(p->endpoint->account_quota, true);
     quota_give(p->endpoint->host_quota, false);
     p->stats.closed++;
@@ -305,11 +326,16 @@ struct slot *pool_open_slot(struct pool *p, struct lease *lease, struct probe *p
         free(slot);
         return NULL;
     }
+    /* A client that takes the connection over speaks to the server itself, and one that only waits for news would hold the
+     * memory for nothing. */
+    if (lease)
+        session_keep_plain(slot->session);
     slot->lease = lease;
     slot->probe = probe;
     list_append(&p->slots, &slot->link);
     p->n_slots++;
-    p->n_leased += lease != NULL;
+    p->n_leased += lease && !lease->watch;
+    p->n_watching += lease && lease->watch;
     quota_take(p->endpoint->account_quota, &p->account_wait);
     quota_take(p->endpoint->host_quota, &p->host_wait);
     return slot;

@@ -6,9 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <unistd.h>
 
-#define CLOSE_LIMIT_MS 5000 /* for a goodbye nobody waits for */
+#define CLOSE_LIMIT_MS UINT64_C(5000) /* for a goodbye nobody waits for */
 #define RATE_WINDOW_MS 60000
 #define PROOF_LIMIT_MS 5000 /* for the first sign of life of a connection that was silent for long; another is soon made */
 
@@ -228,9 +229,17 @@ static void last_words(struct session *s, struct fault *fault)
 /* Everything from the greeting to the goodbye is moved by the engine. */
 static int step_dialogue(struct session *s, struct fault *fault)
 {
+    unsigned completed = s->view.completed;
     int r = session_input(s, fault);
     if (r < 0 || session_is_dead(s))
         return r;
+    /* An exchange has ended, and others are in flight: the pool's turn comes first, and ours again before anything is waited for. */
+    s->output_waits = !s->output_waits && s->view.completed != completed && s->view.state == SESSION_BUSY &&
+                      !list_is_empty(&s->exchanges) && !(s->engine->ops->wants(s->engine) & ENGINE_WANT_CLOSED);
+    if (s->output_waits) {
+        session_wake(s);
+        return 0;
+    }
     if (s->view.state == SESSION_GREETING && strcmp(session_stage(s), "greeting") != 0)
         session_set_state(s, SESSION_LOGIN);
     session_begin_probed(s);
@@ -247,6 +256,13 @@ static int step_dialogue(struct session *s, struct fault *fault)
     if ((wants & ENGINE_WANT_START_TLS) && !s->tls) {
         session_set_state(s, SESSION_TLS);
         return 1;
+    }
+    if ((wants & ENGINE_WANT_START_DEFLATE) && !s->deflate) {
+        s->deflate = deflate_stage_new();
+        if (!s->deflate)
+            return fault_set(fault, -ENOMEM, FAULT_INTERNAL, "compress", "out of memory");
+        r = s->engine->ops->deflate_started(s->engine);
+        return r < 0 ? r : 1;
     }
     if ((wants & ENGINE_WANT_CLOSED) && s->engine->ops->output(s->engine).len == 0)
         return end_of_dialogue(s, fault);
@@ -332,13 +348,23 @@ static uint64_t due_ms(const struct session *s)
         due = earlier(due, orphan_due_ms(s), orphan_due_ms(s) ? 1 : 0);
         return earlier(due, session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
     case LIMIT_CLOSE:
-        if (!s->quit_asked)
-            return earlier(earlier(0, s->progress_ms, silence_limit(s) ? silence_limit(s) : CLOSE_LIMIT_MS),
-                           session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
-        return earlier(0, s->state_ms, MAX(CLOSE_LIMIT_MS, s->engine->ops->timeout(s->engine) == ENGINE_TIMEOUT_DATA
-                                                               ? e->data_timeout_ms : 0));
+        if (!s->quit_asked) {
+            due = earlier(due, s->progress_ms, silence_limit(s) ? silence_limit(s) : CLOSE_LIMIT_MS);
+            due = earlier(due, orphan_due_ms(s), orphan_due_ms(s) ? 1 : 0);
+            return earlier(due, session_next_deadline(s), session_next_deadline(s) ? 1 : 0);
+        }
+        if (s->engine->ops->timeout(s->engine) == ENGINE_TIMEOUT_DATA)
+            return earlier(0, s->state_ms, MAX(CLOSE_LIMIT_MS, e->data_timeout_ms));
+        /* It takes a place of the pool meanwhile. */
+        return earlier(0, s->state_ms, e->timeout_ms ? MIN(CLOSE_LIMIT_MS, e->timeout_ms) : CLOSE_LIMIT_MS);
     }
     return 0;
+}
+
+/* Nothing is awaited of the server (IMAP IDLE): it says what it likes, when it likes. */
+static bool may_be_silent(const struct session *s)
+{
+    return s->engine->ops->timeout(s->engine) == ENGINE_TIMEOUT_NONE;
 }
 
 /* A peer that drips: bytes come or go, but in a minute fewer than min_rate allows. Windows without any byte are the
@@ -348,7 +374,7 @@ static bool too_slow(struct session *s, uint64_t now)
     uint64_t least = s->endpoint->min_rate * (RATE_WINDOW_MS / 1000);
     if (s->view.state != SESSION_BUSY || !s->endpoint->min_rate || now < s->rate_ms + RATE_WINDOW_MS || s->n_paused)
         return false;
-    bool slow = s->rate_bytes && s->rate_bytes < least && !s->body_awaited;
+    bool slow = s->rate_bytes && s->rate_bytes < least && !s->body_awaited && !may_be_silent(s);
     s->rate_ms = now;
     s->rate_bytes = 0;
     return slow;
@@ -443,7 +469,7 @@ static void session_step(void *arg)
         session_fail(s, &fault);
         return;
     }
-    if (session_is_dead(s))
+    if (session_is_dead(s) || s->output_waits)
         return;
     if (s->fd >= 0 && s->io.event && session_want(s) < 0) {
         fault_set(&fault, -ENOMEM, FAULT_INTERNAL, session_stage(s), "out of memory");
@@ -462,7 +488,26 @@ static void session_free(void *object)
     loop_timer_done(&s->timer);
     endpoint_unref(s->endpoint);
     free(s->in);
+    free(s->marks);
+    free(s->why);
     free(s);
+}
+
+/* What the connection has taught goes to all who come after it. That an idle one was gone teaches nothing, nor does an end that
+ * was our own. */
+static bool learn(struct session *s)
+{
+    const struct fault *why = s->view.fault;
+    bool unexpected = why->kind == FAULT_PROTOCOL || why->kind == FAULT_TIMEOUT || why->kind == FAULT_REJECTED ||
+                      (why->kind == FAULT_DISCONNECTED && !session_is_unproved(s));
+    unsigned lessons = s->engine && s->engine->ops->lessons ? s->engine->ops->lessons(s->engine) : 0;
+
+    if (!s->host || !unexpected || !lessons)
+        return false;
+    backoff_host_teach(s->host, lessons, loop_now_ms(s->net->loop));
+    net_log(s->net, LOG_WARNING, s->endpoint, "chunks are off", "%s does not pass over chunks that it refuses, or answers out of step",
+            s->host->name);
+    return true;
 }
 
 static void session_buried(void *arg)
@@ -472,10 +517,13 @@ static void session_buried(void *arg)
     list_init(&lost);
     /* The outcomes are read off the engine's requests, which the exchanges may free in done(). */
     session_settle(s, &lost);
+    s->taught = learn(s);
     engine_free(s->engine);
     s->engine = NULL;
     session_hand_back(s, &lost);
     s->ops->ended(s);
+    backoff_host_unref(&s->net->hosts, s->host);
+    s->host = NULL;
     loop_defer_free(s->net->loop, session_free, s);
 }
 
@@ -493,18 +541,28 @@ static void die(struct session *s)
     loop_task_schedule(&s->bury);
 }
 
+/* A session that lives has none. */
+static struct fault *own_fault(struct session *s, const struct fault *fault)
+{
+    if (!s->why && !(s->why = calloc(1, sizeof(*s->why))))
+        abort(); /* a small thing, and one for each connection at most */
+    if (fault)
+        *s->why = *fault;
+    s->why->protocol = protocol_name(s->endpoint->protocol);
+    s->view.fault = s->why;
+    return s->why;
+}
+
 void session_fail(struct session *s, const struct fault *fault)
 {
     if (session_is_dead(s))
         return;
-    s->view.fault = *fault;
-    if (!fault_is_set(&s->view.fault))
-        fault_set(&s->view.fault, -EIO, FAULT_DISCONNECTED, session_stage(s), "the connection ended");
-    if (!s->view.fault.stage)
-        s->view.fault.stage = session_stage(s);
-    s->view.fault.protocol = protocol_name(s->endpoint->protocol);
-    s->view.login_refused = s->view.state < SESSION_READY &&
-                            (s->view.fault.kind == FAULT_AUTH || s->view.fault.kind == FAULT_CONSENT);
+    struct fault *why = own_fault(s, fault);
+    if (!fault_is_set(why))
+        fault_set(why, -EIO, FAULT_DISCONNECTED, session_stage(s), "the connection ended");
+    if (!why->stage)
+        why->stage = session_stage(s);
+    s->view.login_refused = s->view.state < SESSION_READY && (why->kind == FAULT_AUTH || why->kind == FAULT_CONSENT);
     if (s->view.login_refused && s->secret && s->endpoint->credential->ops->refused)
         s->endpoint->credential->ops->refused(s->endpoint->credential, s->secret);
     /* What an engine that gave up still has to say (an "*" of SASL, a QUIT) goes out if the kernel takes it. In all other
@@ -522,9 +580,7 @@ void session_abort(struct session *s, const struct fault *fault)
 {
     if (session_is_dead(s))
         return;
-    if (fault)
-        s->view.fault = *fault;
-    s->view.fault.protocol = protocol_name(s->endpoint->protocol);
+    own_fault(s, fault);
     die(s);
 }
 
@@ -537,8 +593,11 @@ void session_close(struct session *s)
         return;
     }
     session_set_state(s, SESSION_CLOSING);
+    session_end_waits(s, NULL);
     session_wake(s);
 }
+
+static const struct fault no_fault = {.kind = FAULT_NONE};
 
 struct session *session_new(struct net_context *n, struct endpoint *e, struct tls_tickets *tickets, bool login,
                             const struct session_owner_ops *ops, void *owner)
@@ -555,10 +614,13 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
     s->endpoint = endpoint_ref(e);
     s->ops = ops;
     s->tickets = tickets;
+    s->view.fault = &no_fault;
     s->view.owner = owner;
     s->view.id = ++n->last_session_id;
     s->view.opened_ms = s->state_ms = s->progress_ms = loop_now_ms(n->loop);
     s->config = e->engine;
+    s->host = backoff_host_get(&n->hosts, e->host, e->port);
+    s->config.lessons = s->host ? backoff_host_lessons(s->host, loop_now_ms(n->loop)) : 0;
     s->config.host = e->host;
     s->config.port = e->port;
     if (!login)
@@ -575,10 +637,20 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
     return s;
 }
 
+void session_keep_plain(struct session *s)
+{
+    s->config.compress = false;
+}
+
 void session_set_trace(struct session *s, bool on)
 {
     s->traced = on;
     s->config.trace = on || s->endpoint->engine.trace;
+}
+
+bool session_certificate(const struct session *s, struct tls_certificate *ret)
+{
+    return s->tls && tls_describe_certificate(s->tls, ret);
 }
 
 const struct session_view *session_view(const struct session *s)
@@ -591,6 +663,11 @@ struct engine *session_engine(const struct session *s)
     return s->engine;
 }
 
+bool session_is_closing(const struct session *s)
+{
+    return s->view.state >= SESSION_CLOSING;
+}
+
 bool session_is_idle(const struct session *s)
 {
     return s->view.state == SESSION_READY;
@@ -599,6 +676,18 @@ bool session_is_idle(const struct session *s)
 unsigned session_depth(const struct session *s)
 {
     return s->view.depth;
+}
+
+bool session_is_spent(const struct session *s)
+{
+    return s->engine && s->engine->ops->spent && s->engine->ops->spent(s->engine);
+}
+
+uint64_t session_silence_ms(const struct session *s)
+{
+    const struct exchange *head = list_first(&s->exchanges, struct exchange, link);
+    uint64_t now = loop_now_ms(s->net->loop), since = head ? MAX(head->started_ms, s->view.last_in_ms) : now;
+    return now > since ? now - since : 0;
 }
 
 bool session_check(struct session *s)

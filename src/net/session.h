@@ -64,7 +64,7 @@ struct session_view {
     unsigned completed; /* exchanges whose answers came */
     unsigned depth;     /* exchanges in flight */
     uint64_t bytes_in, bytes_out;
-    struct fault fault; /* DEAD: why; kind NONE: closed as asked */
+    const struct fault *fault; /* never NULL. DEAD: why; kind NONE: closed as asked */
     struct pool_probe_result times;
     bool login_refused; /* DEAD: the credentials were refused */
 };
@@ -72,7 +72,12 @@ struct session_view {
 /* Begins at once. `tickets` outlive the session. `login`: with the configured credentials. NULL when out of memory. */
 struct session *session_new(struct net_context *n, struct endpoint *e, struct tls_tickets *tickets, bool login,
                             const struct session_owner_ops *ops, void *owner);
+/* Right after session_new(): nothing is compressed on it, whatever the endpoint says. */
+void session_keep_plain(struct session *s);
 const struct session_view *session_view(const struct session *s);
+/* What the server showed of itself; false: no TLS, or no certificate. */
+struct tls_certificate;
+bool session_certificate(const struct session *s, struct tls_certificate *ret);
 /* Lets what is in flight finish, says QUIT or LOGOUT, closes. Before READY: as session_abort(). */
 void session_close(struct session *s);
 /* Lines of the dialogue go to the owner too, secrets left out. */
@@ -83,6 +88,8 @@ void session_set_trace(struct session *s, bool on);
 int session_relay(struct session *s, int fd, struct slice ahead, struct fault *fault) ATTR_WARN_UNUSED;
 /* Closes without a goodbye; exchanges are lost with this fault (kind NONE: orderly end). */
 void session_abort(struct session *s, const struct fault *fault);
+/* A limit of the server's is reached: nothing more should be placed on it, and it should be closed when it is idle. */
+bool session_is_spent(const struct session *s);
 /* READY: reads what has come meanwhile. false: the session is not fit for use (any more). */
 bool session_check(struct session *s);
 /* READY or BUSY: puts the exchange on it. 0; <0 with *fault: start() refused and it is the owner's again. Where an

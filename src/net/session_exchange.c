@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define ORPHAN_BYTES_MAX (1024 * 1024) /* an answer nobody reads is not worth more than a new connection */
+#define ORPHAN_REPLY_BYTES 128         /* what each piece of one that is no body counts for */
 
 static unsigned count_requests(const struct session *s, const struct exchange *x)
 {
@@ -59,10 +60,13 @@ static void forget_body(struct session *s)
 
 static void request_event(struct session *s, struct exchange *x, const struct engine_event *event)
 {
-    if (event->type != ENGINE_EVENT_DATA) {
+    bool data = event->type == ENGINE_EVENT_DATA;
+    if (!data) {
         s->rate_ms = s->moved_ms = loop_now_ms(s->net->loop);
         s->rate_bytes = 0;
-    } else if (x->orphaned && (x->orphan_bytes += event->data.len) > ORPHAN_BYTES_MAX) {
+    }
+    if (x->orphaned && event->type != ENGINE_EVENT_DONE &&
+        (x->orphan_bytes += data ? event->data.len : ORPHAN_REPLY_BYTES) > ORPHAN_BYTES_MAX) {
         struct fault fault = {0};
         fault_set(&fault, -ECONNABORTED, FAULT_DISCONNECTED, session_stage(s), "closed: nobody waits for the answer");
         session_fail(s, &fault);
@@ -131,6 +135,10 @@ static int start(struct session *s, struct exchange *x, struct fault *fault)
     x->state = EXCHANGE_PLACED;
     int r = x->ops->start(x, s, &why);
     x->open_requests = count_requests(s, x);
+    if (r == EXCHANGE_NOT_YET && x->open_requests == 0) {
+        x->state = EXCHANGE_PREPARING;
+        return 0;
+    }
     if (r >= 0 && x->open_requests == 0)
         r = fault_set(&why, -EINVAL, FAULT_INTERNAL, session_stage(s), "nothing was asked of the server");
     if (r < 0 && x->open_requests == 0) {
@@ -197,6 +205,33 @@ int session_place(struct session *s, struct exchange *x, struct fault *fault)
     return r;
 }
 
+/* Begins one that is on the session already, and is not begun yet. */
+static void start_late(struct session *s, struct exchange *x)
+{
+    struct fault fault = {0};
+
+    if (start(s, x, &fault) < 0) {
+        take_off(s, x);
+        exchange_end(x, &fault);
+        if (!session_is_dead(s))
+            s->ops->relaxed(s);
+    }
+    session_wake(s);
+}
+
+void exchange_prepared(struct exchange *x)
+{
+    struct session *s = x->session;
+
+    if (x->state != EXCHANGE_PREPARING || !s || session_is_dead(s))
+        return;
+    if (s->engine->ops->idle(s->engine))
+        s->progress_ms = loop_now_ms(s->net->loop);
+    start_late(s, x);
+    if (!session_is_dead(s))
+        s->ops->relaxed(s); /* others may follow it now */
+}
+
 void session_begin_probed(struct session *s)
 {
     struct exchange *x = list_first(&s->exchanges, struct exchange, link);
@@ -209,15 +244,8 @@ void session_begin_probed(struct session *s)
         session_set_state(s, SESSION_READY);
         s->ops->relaxed(s);
     } else if (x->state == EXCHANGE_PROBING) {
-        struct fault fault = {0};
         s->stale = false;
-        if (start(s, x, &fault) < 0) {
-            take_off(s, x);
-            exchange_end(x, &fault);
-            if (!session_is_dead(s))
-                s->ops->relaxed(s);
-        }
-        session_wake(s);
+        start_late(s, x);
     }
 }
 
@@ -295,6 +323,13 @@ void session_body_ready(struct session *s)
     session_wake(s);
 }
 
+void session_end_wait(struct session *s, struct engine_request *request)
+{
+    if (s->engine && s->engine->ops->end_wait)
+        (void) s->engine->ops->end_wait(s->engine, request); /* an error is found at the next step */
+    session_wake(s);
+}
+
 /* --- pausing --- */
 
 void exchange_pause(struct exchange *x)
@@ -319,6 +354,17 @@ void exchange_resume(struct exchange *x)
 
 /* --- cancelling --- */
 
+/* What of it lasts until it is asked to end is asked to; NULL: of all. */
+void session_end_waits(struct session *s, const struct exchange *x)
+{
+    struct engine_request *r;
+    if (!s->engine || !s->engine->ops->end_wait)
+        return;
+    list_foreach(&s->engine->requests, r, struct engine_request, link)
+        if ((!x || r->owner == x) && s->engine->ops->end_wait(s->engine, r) < 0)
+            return; /* its error is found at the next step */
+}
+
 /* Takes back what has not put out a byte. true: nothing of it is left. */
 static bool withdraw(struct session *s, struct exchange *x)
 {
@@ -342,14 +388,27 @@ static enum fault_outcome outcome_if_lost(const struct session *s, const struct 
     return OUTCOME_NONE;
 }
 
+/* What is known of an exchange that nobody waits for any more: the rest of it will still be written. */
+static enum fault_outcome outcome_if_left(const struct exchange *x)
+{
+    const struct session *s = x->session;
+    struct engine_request *r;
+
+    if (session_is_dead(s))
+        return outcome_if_lost(s, x);
+    list_foreach(&s->engine->requests, r, struct engine_request, link)
+        if (r->owner == x && r->changes)
+            return OUTCOME_UNKNOWN;
+    return OUTCOME_NONE;
+}
+
 static enum fault_outcome cancel_placed(struct exchange *x)
 {
     struct session *s = x->session;
-    struct engine_request *r;
 
     if (session_is_dead(s)) {
         x->orphaned = true;
-        return outcome_if_lost(s, x);
+        return outcome_if_left(x);
     }
     if (x->state == EXCHANGE_PROBING || withdraw(s, x)) {
         take_off(s, x);
@@ -358,14 +417,11 @@ static enum fault_outcome cancel_placed(struct exchange *x)
         return OUTCOME_NONE;
     }
     x->orphaned = true;
+    session_end_waits(s, x);
     s->moved_ms = loop_now_ms(s->net->loop);
     exchange_resume(x);
     session_wake(s); /* it has less time now */
-    /* The rest of it will still be written. */
-    list_foreach(&s->engine->requests, r, struct engine_request, link)
-        if (r->owner == x && r->changes)
-            return OUTCOME_UNKNOWN;
-    return OUTCOME_NONE;
+    return outcome_if_left(x);
 }
 
 enum fault_outcome exchange_cancel(struct exchange *x)
@@ -375,9 +431,10 @@ enum fault_outcome exchange_cancel(struct exchange *x)
         pool_forget_waiting(x);
         return OUTCOME_NONE;
     case EXCHANGE_PROBING:
+    case EXCHANGE_PREPARING:
     case EXCHANGE_PLACED:
         if (x->session)
-            return x->orphaned ? OUTCOME_UNKNOWN : cancel_placed(x);
+            return x->orphaned ? outcome_if_left(x) : cancel_placed(x);
         /* Its connection is dead and it is about to be told; only that it is not started again is left to say. */
         x->orphaned = true;
         return x->outcome;
@@ -426,10 +483,10 @@ void session_settle(struct session *s, struct list *ret)
 
 void session_hand_back(struct session *s, struct list *list)
 {
-    const struct fault *why = &s->view.fault;
+    const struct fault *why = s->view.fault;
     /* A connection that was gone, or going, before it could be known is not the caller's trouble. One that broke the
      * protocol, or was too slow for a caller that it served from the start, is. */
-    bool gone = why->kind == FAULT_DISCONNECTED || s->server_bye;
+    bool gone = why->kind == FAULT_DISCONNECTED || s->server_bye || s->taught;
 
     if (why->kind == FAULT_TIMEOUT) {
         const struct exchange *first = list_first(list, struct exchange, link);

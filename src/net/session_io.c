@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes of a session: from the wire through the proxy's TLS, the tunnel and the server's TLS to the engine and back.
+/* The bytes of a session: from the wire through the proxy's TLS, the tunnel, the server's TLS and decompression to the engine and back.
  * Each layer is pulled by the one above it, so nothing is read that nobody has room for. */
 #include "session_private.h"
 
@@ -12,9 +12,10 @@
 #define READ_MAX 65536
 #define OUT_HIGH 65536          /* encrypted bytes that wait for the kernel before more are made */
 #define TURN_BUDGET (512 * 1024) /* bytes in one direction before others have their turn */
+#define EVENT_COST 64            /* what each answer counts for besides: many short ones are more work than one that is long */
 #define GLUED_CHUNK 4096
 
-enum layer { LAYER_WIRE, LAYER_TUNNEL, LAYER_TOP };
+enum layer { LAYER_WIRE, LAYER_TUNNEL, LAYER_TOP, LAYER_APP };
 
 /* --- reading --- */
 
@@ -80,10 +81,30 @@ static ssize_t tls_pull(struct session *s, struct tls_stage *t, enum layer below
     }
 }
 
+static ssize_t deflate_pull(struct session *s, char *buf, size_t len, struct fault *fault)
+{
+    for (;;) {
+        char *to;
+        ssize_t n = deflate_read(s->deflate, buf, len, fault);
+        if (n != -EAGAIN)
+            return n;
+        if (deflate_input_reserve(s->deflate, READ_MIN, &to) < 0)
+            return fault_set(fault, -ENOMEM, FAULT_INTERNAL, session_stage(s), "out of memory");
+        n = layer_read(s, LAYER_TOP, to, READ_MIN, fault);
+        deflate_input_commit(s->deflate, n > 0 ? (size_t) n : 0);
+        if (n <= 0)
+            return n;
+    }
+}
+
 /* >0 bytes, 0: the end, -EAGAIN: nothing now, <0: *fault. */
 static ssize_t layer_read(struct session *s, enum layer layer, char *buf, size_t len, struct fault *fault)
 {
     switch (layer) {
+    case LAYER_APP:
+        if (s->deflate)
+            return deflate_pull(s, buf, len, fault);
+        ATTR_FALLTHROUGH;
     case LAYER_TOP:
         if (s->tls)
             return tls_pull(s, s->tls, LAYER_TUNNEL, buf, len, fault);
@@ -127,6 +148,10 @@ static ssize_t wire_write(struct session *s, struct slice out, struct fault *fau
         s->first_mark = (s->first_mark + 1) % WRITE_MARKS;
         s->n_marks--;
     }
+    if (s->n_marks == 0 && s->marks) {
+        free(s->marks); /* an idle connection holds none */
+        s->marks = NULL;
+    }
     return n;
 }
 
@@ -148,12 +173,26 @@ static ssize_t tunnel_write(struct session *s, struct slice out, struct fault *f
     return tls_write(s->proxy_tls, out.data, out.len, fault);
 }
 
+/* Compressed bytes one layer down: how much. */
+static ssize_t write_below(struct session *s, struct slice out, struct fault *fault)
+{
+    if (!s->tls)
+        return tunnel_write(s, out, fault);
+    return tls_output(s->tls).len >= OUT_HIGH ? 0 : tls_write(s->tls, out.data, MIN(out.len, (size_t) TLS_RECORD_MAX), fault);
+}
+
 /* What waits in the stages goes down as far as the kernel takes it. 1: something moved. */
 static int flush(struct session *s, struct fault *fault)
 {
     int moved = 0;
     for (;;) {
-        ssize_t n = 0, m = 0;
+        ssize_t n = 0, m = 0, k = 0;
+        if (s->deflate && deflate_output(s->deflate).len) {
+            k = write_below(s, deflate_output(s->deflate), fault);
+            if (k < 0)
+                return (int) k;
+            deflate_sent(s->deflate, (size_t) k);
+        }
         if (s->tls && tls_output(s->tls).len) {
             n = tunnel_write(s, tls_output(s->tls), fault);
             if (n < 0)
@@ -165,7 +204,7 @@ static int flush(struct session *s, struct fault *fault)
             if (m < 0)
                 return (int) m;
         }
-        if (n == 0 && m == 0)
+        if (n == 0 && m == 0 && k == 0)
             return moved;
         moved = 1;
     }
@@ -176,19 +215,32 @@ static int flush(struct session *s, struct fault *fault)
 static void add_mark(struct session *s, uint64_t app_end)
 {
     const struct tls_stage *bottom = s->proxy_tls ? s->proxy_tls : s->tls;
+    if (!s->marks && !(s->marks = calloc(WRITE_MARKS, sizeof(*s->marks)))) {
+        s->app_reached = MAX(s->app_reached, app_end); /* the same without memory */
+        return;
+    }
     if (s->n_marks == WRITE_MARKS) {
         /* Joined with the last one: too much counts as sent, never too little. */
         s->marks[(s->first_mark + s->n_marks - 1) % WRITE_MARKS].app_end = app_end;
         return;
     }
-    s->marks[(s->first_mark + s->n_marks++) % WRITE_MARKS] =
-        (struct write_mark){s->wire_sent + tls_output(bottom).len, app_end};
+    size_t below = bottom ? tls_output(bottom).len : 0;
+    if (s->deflate && !bottom)
+        below = deflate_output(s->deflate).len;
+    s->marks[(s->first_mark + s->n_marks++) % WRITE_MARKS] = (struct write_mark){s->wire_sent + below, app_end};
 }
 
 /* One piece of the engine's output one layer down: how much. */
 static ssize_t write_piece(struct session *s, struct slice out, struct fault *fault)
 {
     ssize_t n;
+    if (s->deflate) {
+        if (deflate_output(s->deflate).len >= OUT_HIGH)
+            return 0;
+        out = slice_to(out, DEFLATE_PIECE_MAX);
+        add_mark(s, s->app_out + out.len);
+        return deflate_write(s->deflate, out, fault);
+    }
     if (!s->tls && !s->proxy_tls) {
         n = wire_write(s, out, fault);
         if (n > 0)
@@ -226,8 +278,11 @@ int session_output(struct session *s, struct fault *fault)
         r = flush(s, fault);
         if (r < 0)
             return r;
-        if (!progress && r == 0)
+        if (!progress && r == 0) {
+            if (s->deflate)
+                deflate_rest(s->deflate);
             return 0;
+        }
         if (budget == 0) {
             session_wake(s);
             return 0;
@@ -358,6 +413,14 @@ static void give_back_input(struct session *s)
     s->in = NULL;
 }
 
+/* The engine has no room for more: what comes waits in the kernel. */
+static bool is_full(const struct session *s)
+{
+    bool open = s->view.state == SESSION_READY || s->view.state == SESSION_BUSY;
+    unsigned wants = open ? s->engine->ops->wants(s->engine) : ENGINE_WANT_READ;
+    return !(wants & (ENGINE_WANT_READ | ENGINE_WANT_START_TLS | ENGINE_WANT_START_DEFLATE | ENGINE_WANT_CLOSED));
+}
+
 /* Lets the engine say all it has to say of what it was fed. 1: all was used up, 0: held back, <0: failed. */
 static int pull_events(struct session *s, struct fault *fault)
 {
@@ -372,6 +435,7 @@ static int pull_events(struct session *s, struct fault *fault)
             *fault = s->engine->fault;
             return r;
         }
+        s->turn_events++;
         session_dispatch(s, event);
         if (session_is_dead(s))
             return 0;
@@ -402,22 +466,28 @@ static int end_of_input(struct session *s, struct fault *fault)
 
 int session_input(struct session *s, struct fault *fault)
 {
-    for (size_t budget = TURN_BUDGET; budget;) {
+    for (size_t budget = TURN_BUDGET;;) {
+        s->turn_events = 0;
         int r = pull_events(s, fault);
         if (r <= 0) {
             if (r < 0)
                 give_back_input(s);
             return r;
         }
+        budget -= MIN(budget, s->turn_events * EVENT_COST);
+        if (budget == 0) {
+            session_wake(s);
+            break;
+        }
         /* The handshake must see what follows the agreement to it, not the engine. */
-        if (s->engine->ops->wants(s->engine) & ENGINE_WANT_START_TLS)
+        if ((s->engine->ops->wants(s->engine) & (ENGINE_WANT_START_TLS | ENGINE_WANT_START_DEFLATE)) || is_full(s))
             break;
         if (s->in_cap < s->read_size)
             give_back_input(s);
         s->in_cap = s->read_size;
         if (!s->in && !(s->in = malloc(s->in_cap)))
             return fault_set(fault, -ENOMEM, FAULT_INTERNAL, session_stage(s), "out of memory");
-        ssize_t n = layer_read(s, LAYER_TOP, s->in, s->in_cap, fault);
+        ssize_t n = layer_read(s, LAYER_APP, s->in, s->in_cap, fault);
         if (n == -EAGAIN)
             break;
         if (n <= 0) {
@@ -427,8 +497,6 @@ int session_input(struct session *s, struct fault *fault)
         budget -= MIN(budget, (size_t) n);
         if ((size_t) n == s->in_cap && s->read_size < READ_MAX)
             s->read_size *= 2;
-        if (budget == 0)
-            session_wake(s);
         r = s->engine->ops->feed(s->engine, s->in, (size_t) n);
         if (r < 0) {
             *fault = s->engine->fault;
@@ -447,12 +515,12 @@ int session_input(struct session *s, struct fault *fault)
 
 static bool stages_have_output(const struct session *s)
 {
-    return (s->tls && tls_output(s->tls).len) || (s->proxy_tls && tls_output(s->proxy_tls).len);
+    return (s->deflate && deflate_output(s->deflate).len) || (s->tls && tls_output(s->tls).len) || (s->proxy_tls && tls_output(s->proxy_tls).len);
 }
 
 ssize_t session_io_read(struct session *s, char *buf, size_t len, struct fault *fault)
 {
-    return layer_read(s, LAYER_TOP, buf, len, fault);
+    return layer_read(s, LAYER_APP, buf, len, fault);
 }
 
 ssize_t session_io_write(struct session *s, struct slice bytes, struct fault *fault)
@@ -467,7 +535,7 @@ int session_want(struct session *s)
     if (s->view.state == SESSION_RELAY)
         return loop_io_want(&s->io, (session_relay_wants_input(s) ? LOOP_READ : 0) |
                                         (session_relay_has_output(s) || stages_have_output(s) ? LOOP_WRITE : 0));
-    unsigned want = s->n_paused ? 0 : LOOP_READ;
+    unsigned want = s->n_paused || is_full(s) ? 0 : LOOP_READ;
     bool pending = stages_have_output(s) || (s->proxy && proxy_output(s->proxy).len) ||
                    (s->engine && s->view.state != SESSION_TLS && s->engine->ops->output(s->engine).len);
     return loop_io_want(&s->io, want | (pending ? LOOP_WRITE : 0));
@@ -495,6 +563,8 @@ void session_io_close(struct session *s)
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
+    deflate_stage_free(s->deflate);
+    s->deflate = NULL;
     tls_stage_free(s->tls);
     tls_stage_free(s->proxy_tls);
     proxy_stage_free(s->proxy);

@@ -3,8 +3,11 @@
 #ifndef POSTERN_SESSION_PRIVATE_H
 #define POSTERN_SESSION_PRIVATE_H
 
+#include "backoff.h"
 #include "buffer.h"
 #include "connector.h"
+#include "deflate_stage.h"
+#include "derive.h"
 #include "proxy.h"
 #include "session.h"
 
@@ -15,13 +18,13 @@ struct write_mark {
 };
 #define WRITE_MARKS 32
 
-struct derive_job;
 struct session_relay;
 
 struct session {
     struct session_view view;
     struct net_context *net;
     struct endpoint *endpoint;
+    struct backoff_host *host; /* what is known of it; NULL: nothing */
     struct engine_config config; /* the endpoint's, with `wants_login` and `implicit_tls` as they are here */
     const struct session_owner_ops *ops;
     struct tls_tickets *tickets;
@@ -38,6 +41,7 @@ struct session {
     struct loop_io io;
     struct proxy_stage *proxy;
     struct tls_stage *proxy_tls, *tls;
+    struct deflate_stage *deflate; /* above all others */
 
     /* Bytes. */
     struct buffer glued; /* behind the proxy's success: the tunnel's first */
@@ -46,7 +50,7 @@ struct session {
     size_t read_size;
     bool drained; /* the kernel had less than was asked for: nothing more until it says so */
     uint64_t wire_sent, app_out, app_reached;
-    struct write_mark marks[WRITE_MARKS];
+    struct write_mark *marks; /* WRITE_MARKS of them; NULL: none is set */
     unsigned n_marks, first_mark;
     const struct engine_request *body_request; /* whose body is being given */
     const char *body; /* given by an exchange, not yet taken by the engine */
@@ -58,21 +62,25 @@ struct session {
     struct credential_waiter credential;
     bool credential_awaited;
     struct secret *secret;
-    struct derive_job *derive;
+    struct derive *derive;
 
     /* Time. */
     struct loop_timer timer;
     struct loop_task step, bury;
     uint64_t state_ms, progress_ms;
     uint64_t rate_ms, rate_bytes; /* start of the present window of min_rate, bytes moved in it */
+    size_t turn_events; /* seen in this turn */
     uint64_t moved_ms; /* when the server last answered something or took bytes, or an exchange was orphaned */
     uint64_t in_before; /* bytes_in when the first of what is in flight was placed */
     bool reused;     /* and the connection had served before, or was stale */
     bool stale;      /* was silent for longer than idle_probe when the first of what is in flight was placed */
     bool server_bye; /* the server announced the end */
     struct session_relay *relay;
+    struct fault *why; /* it died; NULL: it has not */
     bool traced;     /* the owner wants lines of the dialogue */
+    bool output_waits; /* for whom the pool places behind what has just ended: what both say leaves in one write */
     bool quit_asked; /* the engine was asked for our goodbye */
+    bool taught;     /* it ended with a lesson: what did not happen on it may go another way */
 };
 
 /* session.c */
@@ -118,6 +126,7 @@ void session_dispatch(struct session *s, const struct engine_event *event);
 int session_body(struct session *s, struct fault *fault);
 /* Begins what waited for the proof of life. */
 void session_begin_probed(struct session *s);
+void session_end_waits(struct session *s, const struct exchange *x);
 void session_expire_exchanges(struct session *s);
 uint64_t session_next_deadline(const struct session *s);
 /* Decides the outcomes, takes the exchanges off. */

@@ -21,6 +21,8 @@ struct spool {
     char *memory; /* NULL when the bytes are in `fd` */
     size_t memory_cap;
     int fd; /* -1: in memory */
+    uint64_t pages; /* bytes that the memfd had when it was taken */
+    bool exported;
     struct utf8_state utf8;
     struct list link; /* in the root's waiting */
     void (*room)(void *arg, const struct fault *fault);
@@ -98,11 +100,48 @@ static void look_at_waiting(void *arg)
     }
 }
 
+/* --- memfds that are kept --- */
+
+static void forget_kept(void *arg)
+{
+    struct spool_budget *root = arg;
+    while (root->n_kept)
+        close(root->kept[--root->n_kept].fd);
+    root->kept_bytes = 0;
+}
+
+/* The spool is over: its memfd may serve the next one. */
+static void keep_or_close(struct spool_budget *root, int fd, uint64_t bytes)
+{
+    if (!root || !root->forget.loop || root->n_kept == SPOOL_KEPT || bytes > SPOOL_KEPT_BYTES - root->kept_bytes) {
+        close(fd);
+        return;
+    }
+    root->kept[root->n_kept++] = (struct spool_pages){fd, bytes};
+    root->kept_bytes += bytes;
+    loop_timer_set(&root->forget, SPOOL_KEPT_MS);
+}
+
+/* One that is positioned at 0; fd -1: there is none. */
+static struct spool_pages take_kept(struct spool_budget *root)
+{
+    while (root && root->n_kept) {
+        struct spool_pages pages = root->kept[--root->n_kept];
+        root->kept_bytes -= pages.bytes;
+        if (lseek(pages.fd, 0, SEEK_SET) == 0)
+            return pages;
+        close(pages.fd);
+    }
+    return (struct spool_pages){-1, 0};
+}
+
 void spool_budget_init_root(struct spool_budget *b, struct loop *l, const char *limit, uint64_t max)
 {
     *b = (struct spool_budget){.limit = limit, .max = max};
     list_init(&b->waiting);
     loop_task_init(&b->task, l, look_at_waiting, b);
+    if (l && loop_timer_init(&b->forget, l, forget_kept, b) < 0)
+        b->forget = (struct loop_timer){0}; /* then none are kept */
 }
 
 void spool_budget_init(struct spool_budget *b, struct spool_budget *parent, const char *limit, uint64_t max)
@@ -115,6 +154,9 @@ void spool_budget_done(struct spool_budget *b)
 {
     if (b->task.loop)
         loop_task_cancel(&b->task);
+    forget_kept(b);
+    if (b->forget.loop)
+        loop_timer_done(&b->forget);
 }
 
 void spool_budget_set_max(struct spool_budget *b, uint64_t max)
@@ -197,8 +239,10 @@ struct spool *spool_unref(struct spool *s)
         budget_hold(s->budget, s->size, false);
     list_remove(&s->link);
     budget_discharge(s->budget, s->size);
-    if (s->fd >= 0)
+    if (s->fd >= 0 && s->exported)
         close(s->fd);
+    else if (s->fd >= 0)
+        keep_or_close(budget_root(s->budget), s->fd, MAX(s->pages, s->size));
     free(s->memory);
     free(s);
     return NULL;
@@ -264,10 +308,16 @@ static int append(struct spool *s, struct slice piece, struct fault *fault)
     if (s->fd < 0 && s->size + piece.len <= SPOOL_MEMORY)
         return append_memory(s, piece, fault);
     if (s->fd < 0) {
-        int fd = make_memfd(slice_of(s->memory, (size_t) s->size), fault);
-        if (fd < 0)
-            return fd;
-        s->fd = fd;
+        struct slice begin = slice_of(s->memory, (size_t) s->size);
+        struct spool_pages kept = take_kept(budget_root(s->budget));
+        int r = kept.fd >= 0 ? write_all(kept.fd, begin, fault) : make_memfd(begin, fault);
+        if (r < 0) {
+            if (kept.fd >= 0)
+                close(kept.fd);
+            return r;
+        }
+        s->fd = kept.fd >= 0 ? kept.fd : r;
+        s->pages = kept.bytes;
         free(s->memory);
         s->memory = NULL;
         s->memory_cap = 0;
@@ -317,8 +367,6 @@ int spool_seal(struct spool *s, struct fault *fault)
         return 0;
     if (s->state == SPOOL_FAILED)
         return fault_set(fault, -EIO, FAULT_STORAGE, NULL, "spool: has failed before");
-    if (s->fd >= 0 && fcntl(s->fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return storage_fault(fault, errno);
     if (s->fd < 0 && !s->memory) {
         s->memory = malloc(1);
         if (!s->memory)
@@ -385,7 +433,19 @@ int spool_fd(const struct spool *s)
     return s->fd;
 }
 
-int spool_export(const struct spool *s, struct fault *fault)
+/* Nothing but its own bytes, and for good. */
+static int seal_memfd(struct spool *s, struct fault *fault)
+{
+    if (s->exported)
+        return 0;
+    if ((s->pages > s->size && ftruncate(s->fd, (off_t) s->size) < 0) ||
+        fcntl(s->fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return storage_fault(fault, errno);
+    s->exported = true;
+    return 0;
+}
+
+int spool_export(struct spool *s, struct fault *fault)
 {
     if (s->fd < 0) {
         int fd = make_memfd(spool_memory(s), fault);
@@ -399,6 +459,9 @@ int spool_export(const struct spool *s, struct fault *fault)
         }
         return fd;
     }
+    int r = seal_memfd(s, fault);
+    if (r < 0)
+        return r;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", s->fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC);

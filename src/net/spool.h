@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A spool: bytes whose number is not known before, from a server, a composer or a client's descriptor, kept until they
  * are passed on. Up to SPOOL_MEMORY bytes stay in memory, above that they go to a memfd that is written with write()
- * and never mapped. UTF-8 validity and NULs are found out on the way in.
+ * and never mapped. UTF-8 validity and NULs are found out on the way in. The memfds of spools that are over are kept for a
+ * moment, with the pages that they have, since giving pages back and asking for others costs more than filling them; no reader
+ * gets to see more of one than was written into it this time, and one that was exported is not used again.
  *
  * Life: new ─▶ write … write ─▶ seal ─▶ read by offset, any number of times. A spool is counted; the memory it takes is
  * charged to a budget until the last reference goes. Reading a sealed spool (spool_read, spool_source_fd with pread) is
@@ -22,7 +24,16 @@
 #include "slice.h"
 #include "utf8.h"
 
-#define SPOOL_MEMORY 65536 /* bytes kept in memory before a memfd is made */
+#define SPOOL_MEMORY 65536           /* bytes kept in memory before a memfd is made */
+#define SPOOL_KEPT 8                 /* memfds kept for the next spools … */
+#define SPOOL_KEPT_BYTES (24U << 20) /* … with so much memory at most … */
+#define SPOOL_KEPT_MS 300            /* … until nobody has wanted one for so long */
+
+/* A memfd and how much memory it has. */
+struct spool_pages {
+    int fd;
+    uint64_t bytes;
+};
 
 /* Memory that several holders share: one for each user below one for the process. Bytes charged to a user's budget are
  * charged to its parent as well. Embedded; must outlive what is charged to it. */
@@ -34,6 +45,10 @@ struct spool_budget {
     uint64_t held;         /* part of `used` that belongs to spools that wait for room */
     struct list waiting;   /* the root's: spools that wait, oldest first */
     struct loop_task task; /* the root's: looks who may go on */
+    struct spool_pages kept[SPOOL_KEPT]; /* the root's */
+    unsigned n_kept;
+    uint64_t kept_bytes;
+    struct loop_timer forget;
 };
 
 /* The root needs the loop; a child needs the parent. */
@@ -64,7 +79,7 @@ void spool_on_room(struct spool *s, void (*room)(void *arg, const struct fault *
  * spool cannot be finished: -EMSGSIZE and -EDQUOT (FAULT_LIMIT), -ENOMEM (FAULT_INTERNAL), -ENOSPC and the like
  * (FAULT_STORAGE). */
 int spool_write(struct spool *s, struct slice piece, struct fault *fault) ATTR_WARN_UNUSED;
-/* Nothing follows. -ENOMEM, or errnos of fcntl, with FAULT_STORAGE. Sealing twice is once. */
+/* Nothing follows. -ENOMEM with FAULT_INTERNAL. Sealing twice is once. */
 int spool_seal(struct spool *s, struct fault *fault) ATTR_WARN_UNUSED;
 
 /* Bytes written so far. */
@@ -82,6 +97,6 @@ struct slice spool_memory(const struct spool *s);
 int spool_fd(const struct spool *s);
 /* A descriptor for somebody else: a memfd with all the bytes, sealed against everything, opened for itself and
  * positioned at 0. The caller closes it. <0 with *fault: -EMFILE, -ENOMEM … (FAULT_STORAGE). */
-int spool_export(const struct spool *s, struct fault *fault) ATTR_WARN_UNUSED;
+int spool_export(struct spool *s, struct fault *fault) ATTR_WARN_UNUSED;
 
 #endif

@@ -119,12 +119,12 @@ static int stage_init(struct tls_stage *t, struct fault *fault)
 {
     char host[HOST_NAME_LIMIT];
     struct address literal;
-    int r = host_to_ascii(t->config.verify_name ? t->config.verify_name : t->config.host, t->name);
+    int r = host_to_ascii(t->config.verify_name ? t->config.verify_name : t->config.host, t->expected->name);
     if (r == 0)
         r = host_to_ascii(t->config.host, host);
     if (r < 0)
         return fault_set(fault, r, FAULT_TLS, "tls", "%s: not the name of a host", t->config.host);
-    t->name_is_address = address_from_literal(t->name, &literal);
+    t->expected->name_is_address = address_from_literal(t->expected->name, &literal);
     /* RFC 6066 section 3: no literals in SNI. */
     if (!address_from_literal(host, &literal) && SSL_set_tlsext_host_name(t->ssl, host) != 1)
         return fault_set(fault, -ENOMEM, FAULT_INTERNAL, "tls", "out of memory");
@@ -156,9 +156,10 @@ int tls_stage_new(struct tls_cache *c, const struct tls_config *config, struct t
         t->config = *config;
         t->tickets = tickets;
         t->ssl = SSL_new(ctx);
+        t->expected = calloc(1, sizeof(*t->expected));
     }
     SSL_CTX_free(ctx);
-    if (!t || !t->ssl || SSL_set_app_data(t->ssl, t) != 1)
+    if (!t || !t->ssl || !t->expected || SSL_set_app_data(t->ssl, t) != 1)
         r = fault_set(fault, -ENOMEM, FAULT_INTERNAL, "tls", "out of memory");
     else
         r = stage_init(t, fault);
@@ -178,6 +179,7 @@ void tls_stage_free(struct tls_stage *t)
     SSL_free(t->ssl);
     buffer_done(&t->in);
     buffer_done(&t->out);
+    free(t->expected);
     free(t);
 }
 
@@ -264,6 +266,8 @@ int tls_handshake(struct tls_stage *t, struct fault *fault)
         return r;
     }
     t->state = TLS_OPEN;
+    free(t->expected);
+    t->expected = NULL;
     return 1;
 }
 

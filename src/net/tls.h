@@ -37,7 +37,7 @@ void tls_cache_free(struct tls_cache *c);
 
 /* --- tickets of one endpoint: what the server gave for resumption. Those of TLS 1.3 are used once (RFC 8446 appendix
  * C.4). --- */
-#define TLS_TICKETS_MAX 4
+#define TLS_TICKETS_MAX 8
 struct tls_tickets {
     struct ssl_session_st *items[TLS_TICKETS_MAX]; /* oldest first */
     size_t n;
@@ -71,6 +71,15 @@ ssize_t tls_write(struct tls_stage *t, const void *data, size_t len, struct faul
 /* Puts out close_notify, once. */
 void tls_close(struct tls_stage *t);
 
+/* What the peer showed of itself, for people. */
+struct tls_certificate {
+    char names[180];      /* that it is for, as far as they fit */
+    char issuer[120];
+    char not_after[32];   /* ISO 8601, UTC */
+    char fingerprint[65]; /* SHA-256 of the certificate, in hexadecimal */
+};
+/* After the handshake; false: there is none. */
+bool tls_describe_certificate(const struct tls_stage *t, struct tls_certificate *ret);
 /* After the handshake. */
 void tls_describe(const struct tls_stage *t, struct engine_tls *ret);
 const char *tls_cipher(const struct tls_stage *t);

@@ -11,15 +11,20 @@
 
 enum tls_state { TLS_HANDSHAKE = 0, TLS_OPEN, TLS_PEER_CLOSED, TLS_CLOSED, TLS_FAILED };
 
+/* Who the peer should be. */
+struct tls_expected {
+    char name[HOST_NAME_LIMIT]; /* wanted in the certificate, as A-labels */
+    bool name_is_address;
+    struct fault fault; /* what the verification found first */
+};
+
 struct tls_stage {
     SSL *ssl;
     enum tls_state state;
     struct buffer in, out;
     struct tls_config config;
     struct tls_tickets *tickets;
-    char name[HOST_NAME_LIMIT];     /* wanted in the certificate, as A-labels */
-    bool name_is_address;
-    struct fault verify_fault; /* what the verification callback found first */
+    struct tls_expected *expected; /* until the handshake is done */
 };
 
 /* The context for that configuration, a reference of its own. */

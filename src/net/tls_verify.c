@@ -53,17 +53,38 @@ static void names_text(X509 *cert, char *out, size_t size)
         snprintf(out, size, "no name at all");
 }
 
+bool tls_describe_certificate(const struct tls_stage *t, struct tls_certificate *ret)
+{
+    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char text[120] = "";
+    struct tm tm;
+    unsigned n;
+    if (!cert)
+        return false;
+    *ret = (struct tls_certificate){.names = ""};
+    names_text(cert, ret->names, sizeof(ret->names));
+    int len = X509_NAME_get_text_by_NID(X509_get_issuer_name(cert), NID_commonName, text, sizeof(text));
+    fault_clean_text(ret->issuer, sizeof(ret->issuer), slice_of(text, len > 0 ? (size_t) len : 0));
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1)
+        strftime(ret->not_after, sizeof(ret->not_after), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (X509_digest(cert, EVP_sha256(), digest, &n) == 1)
+        hex_encode(digest, sizeof(digest), ret->fingerprint);
+    ERR_clear_error();
+    return true;
+}
+
 static void mismatch(struct tls_stage *t, X509 *cert)
 {
     char names[180];
     names_text(cert, names, sizeof(names));
-    fault_set(&t->verify_fault, -EPROTO, FAULT_TLS, "tls", "name mismatch: wanted %s, got %s", t->name, names);
+    fault_set(&t->expected->fault, -EPROTO, FAULT_TLS, "tls", "name mismatch: wanted %s, got %s", t->expected->name, names);
 }
 
 /* In words, with what a person needs to repair it. */
 static void describe(struct tls_stage *t, int error, int depth, X509 *cert)
 {
-    struct fault *f = &t->verify_fault;
+    struct fault *f = &t->expected->fault;
     const char *whose = depth > 0 ? "the issuer's certificate" : "certificate";
     char text[160] = "";
 
@@ -127,8 +148,8 @@ int tls_verify_arm(struct tls_stage *t, struct fault *fault)
     if (t->config.verify_host && !t->config.fingerprints) {
         /* RFC 6125 section 6.4.3: a wildcard is a whole left-most label. */
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        ok = t->name_is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, t->name)
-                                : X509_VERIFY_PARAM_set1_host(param, t->name, 0);
+        ok = t->expected->name_is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, t->expected->name)
+                                : X509_VERIFY_PARAM_set1_host(param, t->expected->name, 0);
     }
     return ok == 1 ? 0 : fault_set(fault, -ENOMEM, FAULT_INTERNAL, "tls", "out of memory");
 }
@@ -169,14 +190,14 @@ static bool pinned(const struct tls_stage *t, X509 *cert)
 
 static bool name_matches(const struct tls_stage *t, X509 *cert)
 {
-    return t->name_is_address ? X509_check_ip_asc(cert, t->name, 0) == 1
-                              : X509_check_host(cert, t->name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    return t->expected->name_is_address ? X509_check_ip_asc(cert, t->expected->name, 0) == 1
+                              : X509_check_host(cert, t->expected->name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
 int tls_verify_peer(struct tls_stage *t, struct fault *fault)
 {
     X509 *cert = SSL_get0_peer_certificate(t->ssl);
-    struct fault *f = &t->verify_fault;
+    struct fault *f = &t->expected->fault;
 
     if (!t->config.verify_peer && !t->config.verify_host && !t->config.fingerprints)
         return 0;
@@ -201,6 +222,6 @@ int tls_verify_peer(struct tls_stage *t, struct fault *fault)
 
 void tls_verify_explain(struct tls_stage *t, struct fault *fault)
 {
-    if (fault_is_set(&t->verify_fault))
-        *fault = t->verify_fault;
+    if (t->expected && fault_is_set(&t->expected->fault))
+        *fault = t->expected->fault;
 }
