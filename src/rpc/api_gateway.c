@@ -172,7 +172,8 @@ const struct rpc_method api_gateway_resume = {
 };
 
 static const struct rpc_field metrics_result[] = {
-    {"metrics", RPC_MAP_OF, .flags = RPC_REQUIRED, .doc = "Counters and gauges by name."}};
+    {"content_type", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The media type of the text."},
+    {"metrics", RPC_STRING, .flags = RPC_REQUIRED, .doc = "Counters, gauges and histograms as OpenMetrics text."}};
 static const struct rpc_object metrics_object = {RPC_FIELDS(metrics_result)};
 
 const struct rpc_method api_gateway_metrics = {
@@ -180,7 +181,7 @@ const struct rpc_method api_gateway_metrics = {
     .permission = RPC_ALLOW_ADMIN,
     .flags = RPC_AT_ONCE,
     .summary = "Count what the daemon has done",
-    .doc = "",
+    .doc = "Calls by method and outcome with their durations, pools, helpers and memory, for Prometheus and its like.",
     .params = &rpc_nothing,
     .result = &metrics_object,
     .errors = RPC_ERROR(DENIED),
@@ -210,12 +211,38 @@ static const struct rpc_field test_params[] = {
 };
 static const struct rpc_object test_object = {RPC_FIELDS(test_params), .size = sizeof(struct api_account_test_params)};
 
+static const struct rpc_field test_certificate_fields[] = {
+    {"names", RPC_STRING, .flags = RPC_REQUIRED, .doc = "Whom it is for."},
+    {"issuer", RPC_STRING, .flags = RPC_REQUIRED, .doc = "Who issued it."},
+    {"not_after", RPC_STRING, .flags = RPC_REQUIRED, .doc = "When it expires, in ISO 8601."},
+    {"fingerprint", RPC_STRING, .flags = RPC_REQUIRED,
+     .doc = "SHA-256 of it, as the configuration's `fingerprint` takes it."},
+};
+static const struct rpc_object test_certificate = {
+    .name = "ServerCertificate", .doc = "The certificate that a server showed.", RPC_FIELDS(test_certificate_fields)};
+static const struct rpc_field test_times_fields[] = {
+    {"connect", RPC_INT, .flags = RPC_REQUIRED, .doc = "From the look-up of the name until the connection stood."},
+    {"tls", RPC_INT, .flags = RPC_REQUIRED, .doc = "The handshake."},
+    {"login", RPC_INT, .flags = RPC_REQUIRED, .doc = "From the greeting until logged in."},
+};
+static const struct rpc_object test_times = {
+    .name = "ConnectionTimes", .doc = "Milliseconds that the steps took.", RPC_FIELDS(test_times_fields)};
 static const struct rpc_field test_one_fields[] = {
     {"ok", RPC_BOOL, .flags = RPC_REQUIRED, .doc = "Whether a connection was made and the credentials were taken."},
     {"error", RPC_ANY, .doc = "The error object, when not."},
+    {"host", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The server, as configured."},
+    {"port", RPC_INT, .flags = RPC_REQUIRED, .doc = "Its port."},
+    {"implicit_tls", RPC_BOOL, .flags = RPC_REQUIRED, .doc = "Whether TLS is to begin with the first byte."},
+    {"address", RPC_STRING, .doc = "The address and port that the name led to."},
     {"tls", RPC_BOOL, .doc = "Whether the connection is encrypted."},
-    {"capabilities", RPC_STRINGS, .doc = "What the server says that it can do."},
-    {"time", RPC_INT, .doc = "Milliseconds that it took."},
+    {"tls_version", RPC_STRING, .doc = "With which version of TLS."},
+    {"tls_cipher", RPC_STRING, .doc = "With which cipher suite."},
+    {"certificate", RPC_OBJECT, .object = &test_certificate, .doc = "What the server showed of itself."},
+    {"capabilities", RPC_STRINGS, .doc = "What the server says that it can do, after the login."},
+    {"time", RPC_INT, .doc = "Milliseconds that it took in all."},
+    {"times", RPC_OBJECT, .object = &test_times, .doc = "What of it went where."},
+    {"quirks", RPC_STRINGS,
+     .doc = "IMAP: what the server is known to do in its own way and is allowed for, by the names that `quirks` in the configuration takes."},
 };
 static const struct rpc_object test_one = {
     .name = "ConnectionTest", .doc = "How making a connection went.", RPC_FIELDS(test_one_fields)};

@@ -12,6 +12,9 @@
 struct api_imap_list_params {
     struct rpc_common common;
     struct slice reference, pattern;
+    /* imap.list only: */
+    struct rpc_strings patterns; /* n 0: `pattern` */
+    struct rpc_strings selection, returns, status, metadata;
 };
 
 struct api_imap_status_params {
@@ -20,11 +23,19 @@ struct api_imap_status_params {
     struct rpc_strings items; /* n 0: MESSAGES, UNSEEN, RECENT, UIDNEXT and UIDVALIDITY */
 };
 
+/* What is known of a mailbox. */
+struct api_imap_known {
+    int64_t uidvalidity, modseq;
+    struct rpc_set uids;
+};
+
 /* imap.select, imap.examine */
 struct api_imap_select_params {
     struct rpc_common common;
     struct slice mailbox;
     bool readonly;
+    bool condstore;
+    struct api_imap_known *qresync; /* or NULL */
 };
 
 struct api_imap_search_params {
@@ -33,7 +44,15 @@ struct api_imap_search_params {
     struct rpc_terms query;
     struct rpc_uidvalidity uidvalidity;
     bool numbers; /* session: answer message numbers */
+    struct rpc_strings returns; /* n 0: ALL */
+    struct slice partial;       /* "1:100", not checked yet */
+    bool ranges;
+    struct rpc_strings mailboxes; /* several, in place of `mailbox` */
+    int scope; /* enum api_scope, or RPC_ENUM_ABSENT */
 };
+
+/* Where imap.search looks (RFC 7377). */
+enum api_scope { API_SCOPE_MAILBOXES, API_SCOPE_SUBTREE, API_SCOPE_SUBTREE_ONE, API_SCOPE_PERSONAL, API_SCOPE_SUBSCRIBED, API_SCOPE_INBOXES };
 
 struct api_imap_fetch_params {
     struct rpc_common common;
@@ -42,17 +61,40 @@ struct api_imap_fetch_params {
     struct rpc_strings items; /* n 0: the whole message */
     struct rpc_uidvalidity uidvalidity;
     int64_t changedsince; /* or RPC_ABSENT */
+    bool vanished;
+    struct slice partial; /* "1:100", not checked yet */
     bool decode;
 };
 
-struct api_imap_append_params {
-    struct rpc_common common;
-    struct slice mailbox;
+/* One message to be stored: `message` or `raw`. */
+struct api_imap_append_item {
     struct api_message *message; /* NULL: raw */
     struct rpc_content raw;
     struct rpc_strings flags;
     struct slice date; /* ISO 8601, not checked yet */
+};
+
+/* A piece of a message that the server puts together: `raw`, `url`, or what `uid` names. */
+struct api_imap_append_part {
+    struct rpc_content raw;
+    struct slice url;
+    int64_t uid; /* or RPC_ABSENT */
+    struct slice mailbox, section;
+    int64_t uidvalidity; /* or RPC_ABSENT */
+};
+
+/* imap.append, imap.replace */
+struct api_imap_append_params {
+    struct rpc_common common;
+    struct slice mailbox;
+    struct api_imap_append_item item;
+    struct rpc_objects messages; /* of struct api_imap_append_item */
+    struct rpc_objects parts;    /* of struct api_imap_append_part */
     struct slice idempotency_key;
+    /* imap.replace: */
+    int64_t uid;
+    struct rpc_uidvalidity uidvalidity;
+    struct slice destination; /* data NULL: `mailbox` */
 };
 
 enum api_store {
@@ -61,7 +103,8 @@ enum api_store {
     API_STORE_REMOVE,
     API_STORE_SET_SILENT,
     API_STORE_ADD_SILENT,
-    API_STORE_REMOVE_SILENT
+    API_STORE_REMOVE_SILENT,
+    API_STORE_LABELS /* and the same six again: Gmail's labels */
 };
 
 struct api_imap_store_params {
@@ -98,6 +141,7 @@ struct api_imap_manage_params {
     struct rpc_common common;
     struct slice mailbox;
     struct slice new_name;
+    struct slice special_use; /* create; data NULL: none */
 };
 
 struct api_imap_dirs_params {
@@ -117,6 +161,8 @@ struct api_imap_tell_params {
 };
 
 /* imap.list's result, which imap.lsub and its like share. */
-extern const struct rpc_object api_imap_list_result, api_imap_list_object;
+extern const struct rpc_object api_imap_list_result;
+/* imap.fetch's, which imap.partial shares. */
+extern const struct rpc_object api_imap_fetch_result;
 
 #endif

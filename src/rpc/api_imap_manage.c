@@ -31,7 +31,26 @@ static const struct rpc_object rename_object = {RPC_FIELDS(rename_params), .size
         .summary = title, .doc = text, .params = parameters, .result = &rpc_nothing, .errors = CHANGE_ERRORS           \
     }
 
-const struct rpc_method api_imap_create = CHANGE("create", "Make a mailbox", "", &mailbox_object);
+static const struct rpc_field create_params[] = {
+    NAME(api_imap_manage_params, mailbox, RPC_REQUIRED, 1, "The mailbox, in UTF-8."),
+    {"special_use", RPC_STRING, RPC_AT(api_imap_manage_params, special_use), .flags = RPC_LINE, .min = 2, .max = 64,
+     .doc = "What it is for, such as \\Sent (CREATE-SPECIAL-USE)."},
+};
+static const struct rpc_object create_object = {RPC_FIELDS(create_params), .size = sizeof(struct api_imap_manage_params)};
+static const struct rpc_field create_result[] = {
+    {"mailboxid", RPC_STRING, .doc = "The mailbox's id, where the server tells it (OBJECTID)."}};
+static const struct rpc_object create_result_object = {RPC_FIELDS(create_result)};
+const struct rpc_method api_imap_create = {
+    .name = "imap.create",
+    .where = RPC_BOTH,
+    .permission = RPC_ALLOW_WRITE,
+    .flags = RPC_CHANGES,
+    .summary = "Make a mailbox",
+    .doc = "",
+    .params = &create_object,
+    .result = &create_result_object,
+    .errors = CHANGE_ERRORS,
+};
 const struct rpc_method api_imap_delete =
     CHANGE("delete", "Remove a mailbox and the messages in it", "Mailboxes below it stay.", &mailbox_object);
 const struct rpc_method api_imap_rename =
@@ -49,10 +68,19 @@ const struct rpc_method api_imap_unsubscribe =
 const struct rpc_method api_imap_close =
     STEP("close", "Leave the selected mailbox and remove what is marked as deleted", "An examined mailbox loses nothing.");
 const struct rpc_method api_imap_unselect = STEP("unselect", "Leave the selected mailbox as it is", "");
+const struct rpc_method api_imap_unauthenticate =
+    STEP("unauthenticate", "Log out and keep the connection", "imap.login and its like follow (UNAUTHENTICATE, RFC 8437).");
 const struct rpc_method api_imap_check = STEP("check", "Have the server tidy up the selected mailbox", "");
 
 /* ---- lists -------------------------------------------------------------------------------------------------- */
 
+static const struct rpc_field lsub_params[] = {
+    {"reference", RPC_STRING, RPC_AT(api_imap_list_params, reference), .flags = RPC_LINE, .max = 4096, .initial = "\"\"",
+     .doc = "The name that the pattern is relative to."},
+    {"pattern", RPC_STRING, RPC_AT(api_imap_list_params, pattern), .flags = RPC_LINE, .max = 4096, .initial = "\"*\"",
+     .doc = "As in imap.list."},
+};
+static const struct rpc_object lsub_object = {RPC_FIELDS(lsub_params), .size = sizeof(struct api_imap_list_params)};
 static const struct rpc_field dirs_params[] = {
     NAME(api_imap_dirs_params, path, 0, 0, "Only mailboxes below this one; by default, all."),
 };
@@ -64,7 +92,7 @@ static const struct rpc_object dirs_object = {RPC_FIELDS(dirs_params), .size = s
         .summary = title, .doc = "", .params = parameters, .result = &api_imap_list_result, .errors = TELL_ERRORS      \
     }
 
-const struct rpc_method api_imap_lsub = LISTING("lsub", "List subscribed mailboxes", &api_imap_list_object);
+const struct rpc_method api_imap_lsub = LISTING("lsub", "List subscribed mailboxes", &lsub_object);
 const struct rpc_method api_imap_get_dirs = LISTING("get_dirs", "List the mailboxes below a path", &dirs_object);
 const struct rpc_method api_imap_get_subscribed_dirs =
     LISTING("get_subscribed_dirs", "List all subscribed mailboxes", &rpc_nothing);
@@ -127,8 +155,8 @@ const struct rpc_method api_imap_enable = {
     .where = RPC_SESSION,
     .permission = RPC_ALLOW_READ,
     .summary = "Switch on capabilities of the server for a session",
-    .doc = "IMAP4rev2, UTF8=ACCEPT and QRESYNC change what the server says in ways that calls of this interface do not expect: "
-           "they are refused.",
+    .doc = "With QRESYNC the server tells the UIDs of messages that vanish, not their numbers. Pooled calls switch on what they "
+           "need by themselves.",
     .params = &enable_object,
     .result = &enable_result_object,
     .errors = MANAGE_ERRORS,

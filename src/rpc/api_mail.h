@@ -33,6 +33,7 @@ struct api_mail_parse_params {
     struct rpc_content raw;
     bool attachments;
     bool flowed;
+    bool encoded_text;
 };
 
 struct api_mail_build_params {

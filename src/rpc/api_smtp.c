@@ -21,6 +21,8 @@ static const struct rpc_field envelope_fields[] = {
      .doc = "What a report is to hold of the message."},
     {"envid", RPC_STRING, RPC_AT(api_envelope, envid), .flags = RPC_LINE | RPC_NULLABLE, .max = 100,
      .doc = "A name for the transaction, which reports repeat."},
+    {"orcpt", RPC_MAP, RPC_AT(api_envelope, orcpt), .flags = RPC_LINE | RPC_NULLABLE, .max = 500,
+     .doc = "Recipient to whom the message was first meant for, as \"rfc822;ann@example.com\": what reports about it name."},
     {"requiretls", RPC_BOOL, RPC_AT(api_envelope, requiretls), .initial = "false",
      .doc = "Whether every server on the way must use TLS (REQUIRETLS)."},
     {"deliver_by", RPC_INT, RPC_AT(api_envelope, deliver_by), .flags = RPC_NULLABLE, .min = -999999999, .max = 999999999,
@@ -90,6 +92,7 @@ static const struct rpc_object sent_one_object = {
 
 static const struct rpc_field send_result[] = {
     SENT_FIELDS(0),
+    {"count", RPC_INT, .doc = "With `stream`, how many there were."},
     {"results", RPC_OBJECTS, .object = &sent_one_object,
      .doc = "For `messages`, and for what was added in a session: a result for each, in place of all other members."},
 };
@@ -102,12 +105,41 @@ const struct rpc_method api_smtp_send = {
     .permission = RPC_ALLOW_SEND,
     .flags = RPC_STREAMS | RPC_CHANGES,
     .summary = "Send a mail",
-    .doc = "Give `message`, or `raw`, or `messages`. A refused recipient among others is a success that lists it; when all "
+    .doc = "Give `message`, or `raw`, or `messages`, or in a session what smtp.add_message has put aside. Several mails go over one "
+           "connection, one behind the other; each has a result, and the failure of one is no other's. A refused recipient among others is a success that lists it; when all "
            "are refused, the error is `rejected`.\n\nWhere the connection was lost after the final dot, the error's outcome is "
            "`unknown`: the daemon does not send again by itself.",
     .params = &send_object,
     .result = &send_result_object,
     .errors = SEND_ERRORS | RPC_ERROR(CONFLICT) | RPC_ERROR(STORAGE),
+};
+
+static const struct rpc_field add_message_params[] = {
+    {"message", RPC_OBJECT, RPC_AT(api_smtp_add_message_params, item.message), .flags = RPC_ONE_OF, .object = &api_message_object,
+     .doc = "The message, to be built."},
+    {"raw", RPC_CONTENT, RPC_AT(api_smtp_add_message_params, item.raw), .flags = RPC_ONE_OF, .doc = "The message, as it is."},
+    {"envelope", RPC_OBJECT, RPC_AT(api_smtp_add_message_params, item.envelope), .flags = RPC_NULLABLE,
+     .object = &envelope_object, .doc = "The envelope; by default, the message's addresses."},
+    {"idempotency_key", RPC_STRING, RPC_AT(api_smtp_add_message_params, item.idempotency_key), .flags = RPC_NUL_OK, .min = 1,
+     .max = 128, .doc = KEY_DOC},
+};
+static const struct rpc_object add_message_object = {RPC_FIELDS(add_message_params),
+                                                     .size = sizeof(struct api_smtp_add_message_params)};
+static const struct rpc_field add_message_result[] = {
+    {"count", RPC_INT, .flags = RPC_REQUIRED, .doc = "How many mails are put aside now."}};
+static const struct rpc_object add_message_result_object = {RPC_FIELDS(add_message_result)};
+
+const struct rpc_method api_smtp_add_message = {
+    .name = "smtp.add_message",
+    .where = RPC_SESSION,
+    .permission = RPC_ALLOW_SEND,
+    .summary = "Put a mail aside, to be sent with others",
+    .doc = "smtp.send in the same session, without a message of its own, sends all that was added, in that order, and answers with "
+           "`results`: what becomes of each. Nothing is left then, whatever the results are. A message that cannot be built is refused "
+           "here.",
+    .params = &add_message_object,
+    .result = &add_message_result_object,
+    .errors = RPC_ERROR(NO_SUCH_SESSION) | RPC_ERROR(DENIED) | RPC_ERROR(LIMIT) | RPC_ERROR(BAD_MESSAGE),
 };
 
 static const struct rpc_field sendmail_params[] = {
@@ -116,7 +148,7 @@ static const struct rpc_field sendmail_params[] = {
     {"to", RPC_STRINGS, RPC_AT(api_smtp_sendmail_params, to), .flags = RPC_REQUIRED | RPC_LINE | RPC_ONE, .min = 1,
      .doc = "The recipients' addresses."},
     {"raw", RPC_CONTENT, RPC_AT(api_smtp_sendmail_params, raw), .flags = RPC_REQUIRED,
-     .doc = "The message: nothing is added to it or taken from it, but for line ends."},
+     .doc = "The message: nothing is added to it; Bcc goes, and line ends become CRLF."},
 };
 static const struct rpc_object sendmail_object = {RPC_FIELDS(sendmail_params),
                                                   .size = sizeof(struct api_smtp_sendmail_params)};
@@ -177,13 +209,14 @@ const struct rpc_method api_smtp_verify = {
 static const struct rpc_field open_params[] = {
     {"login", RPC_BOOL, RPC_AT(api_open_params, login), .initial = "true", .doc = "Whether to log in."},
     {"manual", RPC_BOOL, RPC_AT(api_open_params, manual), .initial = "false",
-     .doc = "A session without a connection: its commands answer with the bytes to send."},
+     .doc = "A session without a connection: its commands answer with the bytes to send, and smtp.feed_bytes takes what came."},
 };
 static const struct rpc_object open_object = {RPC_FIELDS(open_params), .size = sizeof(struct api_open_params)};
 static const struct rpc_field open_result[] = {
     {"session", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The session's id, for this client connection only."},
     {"greeting", RPC_STRING, .doc = "What the server said first."},
     {"extensions", RPC_MAP_OF, .doc = "The server's extensions and their parameters."},
+    {"state", RPC_STRING, .doc = "Of a session without a connection, in place of these: greeting_expected."},
 };
 static const struct rpc_object open_result_object = {RPC_FIELDS(open_result)};
 
@@ -191,20 +224,30 @@ const struct rpc_method api_smtp_open = {
     .name = "smtp.open",
     .where = RPC_POOLED,
     .permission = RPC_ALLOW_SEND,
+    .flags = RPC_ACCOUNT_OPTIONAL,
     .summary = "Open a session: a connection for this client alone",
-    .doc = "It ends with smtp.quit, after session_idle or session_max, or with the client's connection.",
+    .doc = "It ends with smtp.quit, after session_idle or session_max, or with the client's connection.\n\n"
+           "With `manual` there is no connection, and no account is needed: the client carries the bytes. Each step answers {output, "
+           "state}, and is over when its reply was fed; one at a time. The daemon's own engine judges what may be said in which "
+           "state. An account lends its EHLO name, its time limits and `disable`, never its credentials, and `senders` binds "
+           "nobody there.",
     .params = &open_object,
     .result = &open_result_object,
     .errors = RPC_SERVER_ERRORS | RPC_ERROR(DENIED),
 };
 
+static const struct rpc_field quit_result[] = {
+    {"output", RPC_CONTENT, .doc = "Of a session without a connection: the bytes to send."}};
+static const struct rpc_object quit_result_object = {RPC_FIELDS(quit_result)};
+
 const struct rpc_method api_smtp_quit = {
     .name = "smtp.quit",
     .where = RPC_SESSION,
     .permission = RPC_ALLOW_SEND,
+    .flags = RPC_CONTENTS | RPC_MANUAL,
     .summary = "End a session",
     .doc = "Says QUIT and closes the connection.",
     .params = &rpc_nothing,
-    .result = &rpc_nothing,
+    .result = &quit_result_object,
     .errors = RPC_ERROR(NO_SUCH_SESSION),
 };

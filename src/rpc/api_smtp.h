@@ -19,6 +19,7 @@ struct api_envelope {
     int64_t deliver_by;  /* seconds, or RPC_ABSENT */
     int deliver_by_mode; /* enum api_by */
     int64_t mt_priority; /* or RPC_ABSENT */
+    struct rpc_map orcpt; /* recipient to one value */
 };
 
 /* One mail to send: `message` or `raw`. */
@@ -33,6 +34,11 @@ struct api_smtp_send_params {
     struct rpc_common common;
     struct api_smtp_item item;   /* neither message nor raw: see messages, or in a session what was added */
     struct rpc_objects messages; /* of struct api_smtp_item; at least one where given */
+};
+
+struct api_smtp_add_message_params {
+    struct rpc_common common;
+    struct api_smtp_item item;
 };
 
 struct api_smtp_sendmail_params {
@@ -66,6 +72,10 @@ struct api_smtp_mail_params {
     bool smtputf8;
     int ret; /* enum api_ret or RPC_ENUM_ABSENT */
     struct slice envid;
+    bool requiretls;
+    int64_t deliver_by;  /* or RPC_ABSENT */
+    int deliver_by_mode; /* enum api_by */
+    int64_t mt_priority; /* or RPC_ABSENT */
 };
 
 struct api_smtp_rcpt_params {

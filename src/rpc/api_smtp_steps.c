@@ -5,19 +5,23 @@
 
 #include "rpc_methods.h"
 
-#define STEP_ERRORS (RPC_SERVER_ERRORS | RPC_ERROR(DENIED))
+#define STEP_ERRORS (RPC_SERVER_ERRORS | RPC_ERROR(DENIED) | RPC_ERROR(BAD_MESSAGE))
 #define STEP_DOC "A refusal is the error `rejected`. A call that does not belong into the session's state is -32602, and names it."
 
 static const char *const body_names[] = {"7bit", "8bitmime", "binarymime", NULL};
+static const char *const by_names[] = {"return", "notify", NULL};
 static const char *const ret_names[] = {"full", "hdrs", NULL};
 static const char *const notify_names[] = {"never", "success", "failure", "delay", NULL};
 
 static const struct rpc_field answer_fields[] = {
-    {"code", RPC_INT, .flags = RPC_REQUIRED, .doc = "The reply's code."},
-    {"enhanced", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "Its enhanced status code."},
-    {"lines", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "Its lines, without codes."},
+    {"code", RPC_INT, .doc = "The reply's code."},
+    {"enhanced", RPC_STRING, .flags = RPC_NULLABLE, .doc = "Its enhanced status code."},
+    {"lines", RPC_STRINGS, .doc = "Its lines, without codes."},
+    {"output", RPC_CONTENT, .doc = "In a session without a connection, in place of the above: the bytes to send."},
+    {"state", RPC_STRING, .doc = "Likewise: the state now."},
 };
-static const struct rpc_object answer_object = {.name = "StepAnswer", .doc = "A server's reply.", RPC_FIELDS(answer_fields)};
+static const struct rpc_object answer_object = {
+    .name = "StepAnswer", .doc = "A server's reply, or what is to be sent to it.", RPC_FIELDS(answer_fields)};
 
 #define ONE_TEXT(NAME, PARAM, FLAGS, MAX, DOC)                                                                         \
     static const struct rpc_field NAME##_params[] = {{PARAM, RPC_STRING, RPC_AT(api_smtp_text_params, text),           \
@@ -29,7 +33,7 @@ static const struct rpc_object answer_object = {.name = "StepAnswer", .doc = "A 
                                                .aliases = {__VA_ARGS__},                                               \
                                                .where = RPC_SESSION,                                                   \
                                                .permission = (PERMISSION),                                             \
-                                               .flags = (FLAGS),                                                       \
+                                               .flags = (FLAGS) | RPC_CONTENTS | RPC_MANUAL,                         \
                                                .summary = (SUMMARY),                                                   \
                                                .doc = MORE STEP_DOC,                                                   \
                                                .params = &(PARAMS),                                                    \
@@ -57,6 +61,14 @@ static const struct rpc_field mail_params[] = {
      .doc = "What a report is to hold of the message."},
     {"envid", RPC_STRING, RPC_AT(api_smtp_mail_params, envid), .flags = RPC_LINE | RPC_NULLABLE, .max = 100,
      .doc = "A name for the transaction, which reports repeat."},
+    {"requiretls", RPC_BOOL, RPC_AT(api_smtp_mail_params, requiretls), .initial = "false",
+     .doc = "Whether every server on the way must use TLS (REQUIRETLS)."},
+    {"deliver_by", RPC_INT, RPC_AT(api_smtp_mail_params, deliver_by), .flags = RPC_NULLABLE, .min = -999999999, .max = 999999999,
+     .doc = "Seconds in which it is to be delivered (DELIVERBY)."},
+    {"deliver_by_mode", RPC_ENUM, RPC_AT(api_smtp_mail_params, deliver_by_mode), .initial = "\"return\"", .names = by_names,
+     .doc = "What happens when it was not: it is returned, or the sender is told."},
+    {"mt_priority", RPC_INT, RPC_AT(api_smtp_mail_params, mt_priority), .flags = RPC_NULLABLE, .min = -9, .max = 9,
+     .doc = "The message's priority (MT-PRIORITY)."},
 };
 static const struct rpc_object mail_object = {RPC_FIELDS(mail_params), .size = sizeof(struct api_smtp_mail_params)};
 
@@ -71,7 +83,7 @@ static const struct rpc_field rcpt_params[] = {
 static const struct rpc_object rcpt_object = {RPC_FIELDS(rcpt_params), .size = sizeof(struct api_smtp_rcpt_params)};
 
 static const struct rpc_field data_params[] = {{"raw", RPC_CONTENT, RPC_AT(api_smtp_data_params, raw), .flags = RPC_REQUIRED,
-                                                .doc = "The message: nothing is changed but line ends."}};
+                                                .doc = "The message: nothing is added to it; Bcc goes, and line ends become CRLF."}};
 static const struct rpc_object data_object = {RPC_FIELDS(data_params), .size = sizeof(struct api_smtp_data_params)};
 
 static const struct rpc_field login_params[] = {
@@ -100,7 +112,10 @@ static const struct rpc_field connect_params[] = {
 static const struct rpc_object connect_object = {RPC_FIELDS(connect_params), .size = sizeof(struct api_smtp_connect_params)};
 
 STEP(ehlo, RPC_ALLOW_SEND, 0, "Greet the server and learn what it can do (EHLO)",
-     "It was done when the session was opened; an envelope under way is forgotten.\n\n", ehlo_object, "smtp.send_greeting");
+     "It was done when the session was opened; an envelope under way is forgotten.\n\n", ehlo_object, NULL);
+STEP(send_greeting, RPC_ALLOW_SEND, 0, "Greet the server by EHLO, or by HELO where it knows no EHLO",
+     "The answer is that of the greeting that was taken. In a session without a connection a refused EHLO is the caller's to see.\n\n",
+     ehlo_object, NULL);
 STEP(helo, RPC_ALLOW_SEND, 0, "Greet the server in the old way (HELO)", "No extension is used behind it.\n\n", ehlo_object, NULL);
 STEP(mail, RPC_ALLOW_SEND, 0, "Begin an envelope (MAIL)", "", mail_object, NULL);
 STEP(rcpt, RPC_ALLOW_SEND, 0, "Name a recipient (RCPT)", "", rcpt_object, "smtp.recipient");
@@ -129,6 +144,7 @@ STEP(connect, RPC_ALLOW_SEND, 0, "Tell the server's greeting",
     const struct rpc_method api_smtp_##NAME = {.name = "smtp." #NAME,                                                  \
                                                .where = RPC_SESSION,                                                   \
                                                .permission = RPC_ALLOW_SEND,                                           \
+                                               .flags = RPC_MANUAL,                                                    \
                                                .summary = (SUMMARY),                                                   \
                                                .doc = (DOC),                                                           \
                                                .params = &(PARAMS),                                                    \
@@ -163,6 +179,40 @@ static const struct rpc_field auth_mechanisms_fields[] = {
 static const struct rpc_object auth_mechanisms_result = {RPC_FIELDS(auth_mechanisms_fields)};
 KNOWN(auth_mechanisms, "Tell by which mechanisms the server lets users log in", "", rpc_nothing);
 
+static const struct rpc_field feed_params[] = {{"raw", RPC_CONTENT, RPC_AT(api_smtp_data_params, raw), .flags = RPC_REQUIRED,
+                                                .doc = "Bytes from the server, in pieces of any size."}};
+static const struct rpc_object feed_object = {RPC_FIELDS(feed_params), .size = sizeof(struct api_smtp_data_params)};
+static const struct rpc_field fed_fields[] = {
+    {"command", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE,
+     .doc = "What it answers: greeting, or the method without its area; null: nothing, the server speaks of itself."},
+    {"code", RPC_INT, .flags = RPC_REQUIRED, .doc = "The reply's code."},
+    {"enhanced", RPC_STRING, .flags = RPC_REQUIRED | RPC_NULLABLE, .doc = "Its enhanced status code."},
+    {"lines", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "Its lines, without codes."},
+};
+static const struct rpc_object fed_object = {.name = "FedAnswer", .doc = "A reply that was fed.", RPC_FIELDS(fed_fields)};
+static const struct rpc_field feed_result[] = {
+    {"answers", RPC_OBJECTS, .flags = RPC_REQUIRED, .object = &fed_object, .doc = "Replies that are whole now, refusals among them."},
+    {"output", RPC_CONTENT, .flags = RPC_REQUIRED, .doc = "Bytes to send now, where a login goes on by itself; else empty."},
+    {"state", RPC_STRING, .flags = RPC_REQUIRED, .doc = "The state now, as smtp.state says it."},
+    {"start_tls", RPC_BOOL, .flags = RPC_REQUIRED,
+     .doc = "Whether the server has agreed to TLS: do the handshake, then greet it anew."},
+    {"closed", RPC_BOOL, .flags = RPC_REQUIRED, .doc = "Whether the dialogue is over: close the connection."},
+};
+static const struct rpc_object feed_result_object = {RPC_FIELDS(feed_result)};
+
+const struct rpc_method api_smtp_feed_bytes = {
+    .name = "smtp.feed_bytes",
+    .where = RPC_SESSION,
+    .permission = RPC_ALLOW_SEND,
+    .flags = RPC_CONTENTS | RPC_MANUAL,
+    .summary = "Feed a session without a connection with what the server has sent",
+    .doc = "For sessions opened with `manual`. What breaks the protocol is the error `protocol`, and the state is finished from then "
+           "on.",
+    .params = &feed_object,
+    .result = &feed_result_object,
+    .errors = STEP_ERRORS | RPC_ERROR(LIMIT),
+};
+
 static const struct rpc_field debuglevel_params[] = {{"level", RPC_INT, RPC_AT(api_debuglevel_params, level), .flags = RPC_REQUIRED,
                                                       .min = 0, .max = 9, .doc = "0: nothing is shown any more."}};
 static const struct rpc_object debuglevel_object = {RPC_FIELDS(debuglevel_params), .size = sizeof(struct api_debuglevel_params)};
@@ -171,6 +221,7 @@ const struct rpc_method api_smtp_set_debuglevel = {
     .name = "smtp.set_debuglevel",
     .where = RPC_SESSION,
     .permission = RPC_ALLOW_SEND,
+    .flags = RPC_MANUAL,
     .summary = "Trace the session's dialogue",
     .doc = "Lines come as `trace` notifications, {session, outgoing, line}, without secrets and messages.",
     .params = &debuglevel_object,

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define LINEAR_KEYS 16 /* objects of more keys are looked up in the slots */
 
@@ -171,25 +174,44 @@ static inline uint64_t stops(uint64_t x)
     return ((x - ONES * 0x20) | (quote - ONES) | (slash - ONES) | x) & HIGHS;
 }
 
+/* The first byte from `p` on that ends a plain run, or a place close to `end`. */
+static inline char *plain_end(char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *) (const void *) p);
+        /* Beyond ASCII is negative here, and so below a space as well. */
+        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
+        int mask = _mm_movemask_epi8(hit);
+        if (mask)
+            return p + __builtin_ctz((unsigned) mask);
+    }
+#endif
+    while (end - p >= 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        x = stops(x);
+        if (x) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            /* What a borrow marks by mistake lies behind a byte that is marked rightly. */
+            p += __builtin_ctzll(x) / 8;
+#endif
+            break;
+        }
+        p += 8;
+    }
+    return p;
+}
+
 /* Runs over plain characters from `p` on, to the next quote or backslash; NULL: the text is wrong. */
 static char *run_over(struct json_reader *r, char *p)
 {
     char *end = r->end;
 
     for (;;) {
-        while (end - p >= 8) {
-            uint64_t x;
-            memcpy(&x, p, 8);
-            x = stops(x);
-            if (x) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-                /* What a borrow marks by mistake lies behind a byte that is marked rightly. */
-                p += __builtin_ctzll(x) / 8;
-#endif
-                break;
-            }
-            p += 8;
-        }
+        p = plain_end(p, end);
         if (p == end) {
             fail(r, "a string has no end");
             return NULL;
@@ -237,8 +259,8 @@ static int hex4(const char *p, const char *end, uint32_t *ret)
 /* The escape whose backslash is at `p`; its character goes to *ret. Returns what follows, NULL: wrong. */
 static char *escape(struct json_reader *r, char *p, uint32_t *ret)
 {
-    static const char names[] = "\"\\/bfnrt";
-    static const char values[] = "\"\\/\b\f\n\r\t";
+    static const char values[128] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                     ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     uint32_t cp, low;
 
     if (r->end - p < 2) {
@@ -246,12 +268,12 @@ static char *escape(struct json_reader *r, char *p, uint32_t *ret)
         return NULL;
     }
     if (p[1] != 'u') {
-        const char *at = memchr(names, p[1], sizeof(names) - 1);
-        if (!at) {
+        unsigned char name = (unsigned char) p[1];
+        if (name >= sizeof(values) || !values[name]) {
             fail(r, "an unknown escape in a string");
             return NULL;
         }
-        *ret = (unsigned char) values[at - names];
+        *ret = (unsigned char) values[name];
         return p + 2;
     }
     if (hex4(p + 2, r->end, &cp) < 0) {

@@ -5,8 +5,11 @@ JSON_READER_SOURCES = %reldir%/json_number.c %reldir%/json_reader.c %reldir%/jso
 librpc_la_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
 librpc_la_SOURCES = \
 	%reldir%/api_gateway.c %reldir%/api_gateway.h \
+	%reldir%/api_event.c %reldir%/api_event.h \
 	%reldir%/api_imap.c %reldir%/api_imap.h \
 	%reldir%/api_imap_manage.c \
+	%reldir%/api_imap_session.c %reldir%/api_imap_session.h \
+	%reldir%/api_imap_sort.c %reldir%/api_imap_sort.h \
 	%reldir%/api_mail.c %reldir%/api_mail.h \
 	%reldir%/api_pop3.c %reldir%/api_pop3.h \
 	%reldir%/api_pop3_step.c \

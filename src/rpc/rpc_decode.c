@@ -316,8 +316,9 @@ int rpc_decode_object(struct rpc_decoder *d, const struct rpc_object *object, vo
 /* ---- a method's parameters ---------------------------------------------------------------------------------- */
 
 /* Whether account, options and session are as the method wants them; `seen` in the order of rpc_where_object. */
-static int check_where(struct rpc_decoder *d, enum rpc_where where, uint64_t seen)
+static int check_where(struct rpc_decoder *d, const struct rpc_method *method, uint64_t seen)
 {
+    enum rpc_where where = method->where;
     const char *text = NULL;
     bool pooled = seen & 3, session = seen >> 2 & 1;
 
@@ -325,7 +326,7 @@ static int check_where(struct rpc_decoder *d, enum rpc_where where, uint64_t see
         text = "only one of account, options and session may be given";
     else if (where == RPC_POOLED && session)
         text = "session cannot be given: this method opens or uses a connection of its own";
-    else if (where == RPC_POOLED && !pooled)
+    else if (where == RPC_POOLED && !pooled && !(method->flags & RPC_ACCOUNT_OPTIONAL))
         text = "account (or options) is required";
     else if (where == RPC_SESSION && !session)
         text = "session is required: this method works in a session only";
@@ -361,7 +362,7 @@ int rpc_decode_params(const struct rpc_decode *decode, const struct rpc_method *
     if (r < 0)
         return r;
     if (method->where != RPC_LOCAL) {
-        r = check_where(&d, method->where, t.seen[2]);
+        r = check_where(&d, method, t.seen[2]);
         if (r < 0)
             return r;
         d.in_session = t.seen[2] >> 2 & 1;

@@ -150,7 +150,7 @@ static int decode_set(struct rpc_decoder *d, struct rpc_set *at)
         r = json_read_string(&d->reader, &s);
         if (r < 0)
             return r;
-        for (size_t i = 0; i < s.len; i++)
+        for (size_t i = 0; i < s.len && !slice_eq(s, SLICE("$")); i++)
             if (!ascii_is_digit(s.data[i]) && s.data[i] != ':' && s.data[i] != ',' && s.data[i] != '*')
                 return rpc_refuse(d, "must hold numbers, ',', ':' and '*' only");
         if (s.len == 0)

@@ -37,6 +37,23 @@ static int put_wrapped(struct buffer *out, const char *text, size_t indent, size
     return r == 0 ? buffer_append_char(out, '\n') : r;
 }
 
+/* "One of: A, B, C", broken into lines. */
+static int put_names(struct buffer *out, const char *const *names)
+{
+    struct buffer list;
+    int r = 0;
+
+    buffer_init(&list, 4096);
+    for (size_t i = 0; r == 0 && names[i]; i++)
+        r = buffer_printf(&list, "%s%s", i ? ", " : "One of: ", names[i]);
+    if (r == 0)
+        r = buffer_append_char(&list, '\0');
+    if (r == 0)
+        r = put_wrapped(out, buffer_slice(&list).data, 6, 0);
+    buffer_done(&list);
+    return r;
+}
+
 static int put_field(struct buffer *out, const struct rpc_field *f, bool result)
 {
     int r = buffer_printf(out, "  %s (%s%s%s)", f->name, rpc_type_name(f),
@@ -50,9 +67,7 @@ static int put_field(struct buffer *out, const struct rpc_field *f, bool result)
         r = buffer_append_char(out, '\n');
     if (r == 0)
         r = put_wrapped(out, f->doc ? f->doc : "", 6, 0);
-    for (size_t i = 0; r == 0 && f->names && f->names[i]; i++)
-        r = buffer_printf(out, "%s%s%s", i ? ", " : "      One of: ", f->names[i], f->names[i + 1] ? "" : "\n");
-    return r;
+    return r == 0 && f->names ? put_names(out, f->names) : r;
 }
 
 static int put_fields(struct buffer *out, const char *title, const struct rpc_object *object, bool result)

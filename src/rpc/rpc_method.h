@@ -102,7 +102,9 @@ enum rpc_method_flag {
     RPC_AT_ONCE = 1 << 0,   /* the handler needs its parameters only until it returns: their text is not kept */
     RPC_STREAMS = 1 << 1,   /* `stream` makes a difference */
     RPC_CHANGES = 1 << 2,   /* changes something on the server */
-    RPC_CONTENTS = 1 << 3   /* the answer holds Content */
+    RPC_CONTENTS = 1 << 3,  /* the answer holds Content */
+    RPC_ACCOUNT_OPTIONAL = 1 << 4, /* RPC_POOLED: account and options may be left out; the handler decides when */
+    RPC_MANUAL = 1 << 5 /* RPC_SESSION: works in a session without a connection, too */
 };
 
 struct rpc_method {

@@ -19,17 +19,21 @@
     X(GATEWAY_METRICS, gateway_metrics)                                                                                \
     X(ACCOUNT_LIST, account_list)                                                                                      \
     X(ACCOUNT_TEST, account_test)                                                                                      \
+    X(EVENT_SUBSCRIBE, event_subscribe)                                                                                \
+    X(EVENT_UNSUBSCRIBE, event_unsubscribe)                                                                            \
     X(RPC_DISCOVER, rpc_discover)                                                                                      \
     X(RPC_CANCEL, rpc_cancel)                                                                                          \
     X(MAIL_PARSE, mail_parse)                                                                                          \
     X(MAIL_BUILD, mail_build)                                                                                          \
     X(SMTP_SEND, smtp_send)                                                                                            \
+    X(SMTP_ADD_MESSAGE, smtp_add_message)                                                                              \
     X(SMTP_SENDMAIL, smtp_sendmail)                                                                                    \
     X(SMTP_TEST_CONNECTION, smtp_test_connection)                                                                      \
     X(SMTP_VERIFY, smtp_verify)                                                                                        \
     X(SMTP_OPEN, smtp_open)                                                                                            \
     X(SMTP_QUIT, smtp_quit)                                                                                            \
     X(SMTP_GET_HANDLE, smtp_get_handle)                                                                                \
+    X(SMTP_SEND_GREETING, smtp_send_greeting)                                                                          \
     X(SMTP_EHLO, smtp_ehlo)                                                                                            \
     X(SMTP_HELO, smtp_helo)                                                                                            \
     X(SMTP_MAIL, smtp_mail)                                                                                            \
@@ -51,6 +55,7 @@
     X(SMTP_STATE, smtp_state)                                                                                          \
     X(SMTP_MAX_MESSAGE_SIZE, smtp_max_message_size)                                                                    \
     X(SMTP_AUTH_MECHANISMS, smtp_auth_mechanisms)                                                                      \
+    X(SMTP_FEED_BYTES, smtp_feed_bytes)                                                                                \
     X(SMTP_SET_DEBUGLEVEL, smtp_set_debuglevel)                                                                        \
     X(IMAP_OPEN, imap_open)                                                                                            \
     X(IMAP_LOGOUT, imap_logout)                                                                                        \
@@ -62,6 +67,7 @@
     X(IMAP_SEARCH, imap_search)                                                                                        \
     X(IMAP_FETCH, imap_fetch)                                                                                          \
     X(IMAP_APPEND, imap_append)                                                                                        \
+    X(IMAP_REPLACE, imap_replace)                                                                                      \
     X(IMAP_STORE, imap_store)                                                                                          \
     X(IMAP_COPY, imap_copy)                                                                                            \
     X(IMAP_MOVE, imap_move)                                                                                            \
@@ -77,6 +83,7 @@
     X(IMAP_GET_SUBSCRIBED_DIRS, imap_get_subscribed_dirs)                                                              \
     X(IMAP_CLOSE, imap_close)                                                                                          \
     X(IMAP_UNSELECT, imap_unselect)                                                                                    \
+    X(IMAP_UNAUTHENTICATE, imap_unauthenticate)                                                                        \
     X(IMAP_CHECK, imap_check)                                                                                          \
     X(IMAP_NAMESPACE, imap_namespace)                                                                                  \
     X(IMAP_ID, imap_id)                                                                                                \
@@ -91,7 +98,27 @@
     X(IMAP_LISTRIGHTS, imap_listrights)                                                                                \
     X(IMAP_MYRIGHTS, imap_myrights)                                                                                    \
     X(IMAP_GETMETADATA, imap_getmetadata)                                                                              \
+    X(IMAP_IDLE, imap_idle)                                                                                            \
     X(IMAP_SETMETADATA, imap_setmetadata)                                                                              \
+    X(IMAP_EXEC, imap_exec)                                                                                            \
+    X(IMAP_XATOM, imap_xatom)                                                                                          \
+    X(IMAP_UID, imap_uid)                                                                                              \
+    X(IMAP_PARTIAL, imap_partial)                                                                                      \
+    X(IMAP_RESPONSE, imap_response)                                                                                    \
+    X(IMAP_RECENT, imap_recent)                                                                                        \
+    X(IMAP_PRINT_LOG, imap_print_log)                                                                                  \
+    X(IMAP_SET_DEBUGLEVEL, imap_set_debuglevel)                                                                        \
+    X(IMAP_SHUTDOWN, imap_shutdown)                                                                                    \
+    X(IMAP_LOGIN, imap_login)                                                                                          \
+    X(IMAP_LOGIN_CRAM_MD5, imap_login_cram_md5)                                                                        \
+    X(IMAP_AUTHENTICATE, imap_authenticate)                                                                            \
+    X(IMAP_PROXYAUTH, imap_proxyauth)                                                                                  \
+    X(IMAP_STARTTLS, imap_starttls)                                                                                    \
+    X(IMAP_SEND, imap_send)                                                                                            \
+    X(IMAP_READ, imap_read)                                                                                            \
+    X(IMAP_READLINE, imap_readline)                                                                                    \
+    X(IMAP_SORT, imap_sort)                                                                                            \
+    X(IMAP_THREAD, imap_thread)                                                                                        \
     X(POP3_OPEN, pop3_open)                                                                                            \
     X(POP3_LIST, pop3_list)                                                                                            \
     X(POP3_UID_LIST, pop3_uid_list)                                                                                    \

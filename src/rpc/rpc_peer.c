@@ -198,6 +198,17 @@ void rpc_request_free(struct rpc_request *r)
     }
 }
 
+void rpc_request_detach(struct rpc_request *r)
+{
+    if (!r->answered || !r->peer)
+        return;
+    if (r->given)
+        r->peer->n_given--;
+    r->given = false;
+    r->peer = NULL;
+    list_remove(&r->link);
+}
+
 int rpc_request_take_fd(struct rpc_request *r, size_t index)
 {
     if (index >= r->n_fds)

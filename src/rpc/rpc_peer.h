@@ -152,6 +152,8 @@ int rpc_request_take_fd(struct rpc_request *r, size_t index);
 /* Frees the request, answered or not (a batch then goes without this entry); descriptors that were not taken are
  * released. Accepts NULL. */
 void rpc_request_free(struct rpc_request *r);
+/* It is answered, and kept for its parameters only: it is none of the connection's calls any more. */
+void rpc_request_detach(struct rpc_request *r);
 
 /* Opens the answer; write one JSON value (the result) with the writer that it returns, never NULL. */
 struct json_writer *rpc_answer_begin(struct rpc_request *r);

@@ -61,7 +61,7 @@ struct rpc_map {
     bool given;
 };
 
-/* "uids" and "numbers": a text in IMAP's notation ("1:*", "3,5:9"; its characters are checked, its meaning is not),
+/* "uids" and "numbers": a text in IMAP's notation ("1:*", "3,5:9", "$"; its characters are checked, its meaning is not),
  * or an array of numbers in the order given, each 1 to 4294967295. */
 struct rpc_set {
     struct slice text; /* data NULL: the array */
