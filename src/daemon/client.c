@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client.h"
 
+#include "event.h"
 #include "foreign_fd.h"
 #include "log.h"
 #include "must.h"
@@ -49,6 +50,7 @@ void client_close(struct client *c, const char *why)
     loop_timer_done(&c->stall_timer);
     close(c->fd);
     ops_client_gone(c);
+    events_client_gone(c);
     loop_defer_free(c->gateway->loop, client_free, c);
 }
 
@@ -180,6 +182,7 @@ static void client_flush(struct client *c)
     } else if (c->held && waits <= CLIENT_OUTPUT_LOW) {
         c->held = false;
         ops_client_drained(c);
+        events_client_drained(c);
         read_kept(c);
     }
     client_update(c);
@@ -424,6 +427,7 @@ struct client *client_new(struct gateway *g, int fd)
     list_init(&c->link);
     list_init(&c->ops);
     list_init(&c->sessions);
+    list_init(&c->subscriptions);
     loop_task_init(&c->flush_task, g->loop, flush_task, c);
     c->load = must_calloc(1, sizeof(*c->load));
     c->load->refs = 1;

@@ -52,6 +52,7 @@ struct client {
     struct list ops;      /* struct op_core */
     struct list sessions; /* struct op_session_core */
     size_t n_sessions;
+    struct list subscriptions; /* struct event_sub */
     struct ended_sessions *ended; /* op_session.c's */
     struct mailbox_memory *mailboxes;
     struct client_load *load;

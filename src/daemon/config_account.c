@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "config_account.h"
 
+#include "imap_quirks.h"
+
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -282,6 +284,21 @@ static void check_protocol(const struct protocol_config *c, const struct config_
         report(arg, section_line, "a password needs a username");
 }
 
+static void check_quirks(const struct protocol_config *c, const struct config_section *s, report_fn *report, void *arg)
+{
+    for (size_t i = 0; i < c->quirks.n; i++) {
+        struct slice name = slice_of_str(c->quirks.items[i]);
+        char text[120];
+        if (slice_starts(name, SLICE("-")))
+            name = slice_from(name, 1);
+        if (s->protocol == PROTOCOL_IMAP && imap_quirk_find(name) != IMAP_QUIRK_COUNT)
+            continue;
+        snprintf(text, sizeof(text), "quirks: no quirk of %s is called '%.*s'", protocol_name(s->protocol),
+                 (int) MIN(name.len, (size_t) 60), name.data);
+        report(arg, config_section_line(s, "quirks"), text);
+    }
+}
+
 static int digest_group(enum config_group group, enum protocol p, const void *base, struct buffer *out)
 {
     for (const struct config_key *key = config_keys; key < config_keys + config_n_keys; key++) {
@@ -349,6 +366,7 @@ static int finish_account(struct drafting *d, report_fn *report, void *arg)
             c->verify_proxy_host = c->verify_host;
         settle_port(c, s);
         check_protocol(c, s, d->section_lines[p], report, arg);
+        check_quirks(c, s, report, arg);
     }
     return make_digests(a);
 }

@@ -75,6 +75,7 @@ static bool fill_engine(const struct protocol_config *c, struct engine_config *e
     e->has_token = config_secret_is_token(&c->auth.secret);
     e->has_client_cert = c->client_cert != NULL;
     e->trace = c->debug;
+    e->compress = c->compress;
     e->pipeline = (int) c->pipeline;
     e->port = c->port;
     /* No names at all stand for "auto". */

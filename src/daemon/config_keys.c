@@ -322,11 +322,15 @@ const struct config_key config_keys[] = {
      "Messages, as 100/min."},
     {"pipeline", CONFIG_IN_PROTOCOL, CONFIG_ENUM, CONFIG_FOR_ALL, 0, 0, 0, "envelope", pipelines,
      offsetof(struct protocol_config, pipeline),
-     "SMTP: off; envelope: the next caller's envelope goes behind this body; chunks: whole BDAT "
-     "messages in flight."},
+     "SMTP: off; envelope: the next caller's envelope goes behind this body; chunks: up to four whole messages are in flight as "
+     "BDAT where the server offers CHUNKING and has shown, on that connection, that it passes over chunks which it refuses. "
+     "A server whose answers get out of step gets none for a day."},
     {"idle_renew", CONFIG_IN_PROTOCOL, CONFIG_DURATION, CONFIG_FOR_ALL, 0, 1000, YEAR, "25min", NULL,
      offsetof(struct protocol_config, idle_renew_ms),
      "After how long IMAP IDLE is renewed."},
+    {"compress", CONFIG_IN_PROTOCOL, CONFIG_BOOL, CONFIG_FOR_ALL, 0, 0, 0, "no", NULL,
+     offsetof(struct protocol_config, compress),
+     "IMAP: compress pooled connections where the server offers COMPRESS=DEFLATE. Each holds 40 kB more then."},
     {"session_idle", CONFIG_IN_PROTOCOL, CONFIG_DURATION, CONFIG_FOR_ALL, 0, 1, YEAR, "5min", NULL,
      offsetof(struct protocol_config, session_idle_ms),
      "How long a session may be silent."},
@@ -335,10 +339,11 @@ const struct config_key config_keys[] = {
      "How long a session may last."},
     {"disable", CONFIG_IN_PROTOCOL, CONFIG_UPPER_LIST, CONFIG_FOR_ALL, 0, 0, ENGINE_MAX_DISABLED, NULL, NULL,
      offsetof(struct protocol_config, disable),
-     "Extensions and capabilities of the server to leave alone."},
+     "Extensions and capabilities of the server to leave alone; COMPRESS names COMPRESS=DEFLATE, too."},
     {"quirks", CONFIG_IN_PROTOCOL, CONFIG_LIST, CONFIG_FOR_ALL, 0, 0, ENGINE_MAX_DISABLED, NULL, NULL,
      offsetof(struct protocol_config, quirks),
-     "Work-arounds to switch on (name) or off (-name)."},
+     "What the server does in its own way, to be allowed for (name) or not (-name); see QUIRKS. Those that a "
+     "server is known by are on without being named."},
     {"debug", CONFIG_IN_PROTOCOL, CONFIG_BOOL, CONFIG_FOR_ALL, 0, 0, 0, "no", NULL,
      offsetof(struct protocol_config, debug),
      "Log the dialogue, without secrets and contents."},

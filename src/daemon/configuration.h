@@ -123,6 +123,7 @@ struct protocol_config {
     const char *local_address; /* a numeric address */
     enum config_family family;
     bool keepalive;
+    bool compress;
     const char *domain; /* EHLO name; NULL: the machine's own */
 
     uint64_t connect_timeout_ms, timeout_ms, data_timeout_ms;

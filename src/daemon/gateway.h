@@ -18,6 +18,7 @@ struct foreign_table;
 struct listener;
 struct op_handler;
 struct idempotency;
+struct metrics;
 struct op_core;
 
 struct gateway {
@@ -31,9 +32,12 @@ struct gateway {
     const struct op_handler *const *handlers; /* RPC_METHOD_COUNT of them */
 
     struct foreign_table *foreign;
+    struct metrics *metrics;  /* what calls came to; NULL: not counted */
     struct idempotency *keys; /* made with the first key */
     struct hash_table users; /* struct user, by uid */
     struct list clients;     /* struct client */
+    struct list watches;     /* struct event_watch */
+    struct list notifiers;   /* struct event_notifier */
     struct listener *listener;
     size_t n_clients, n_calls;
     uint64_t n_clients_ever, n_calls_ever;
@@ -52,6 +56,8 @@ static inline void gateway_init_lists(struct gateway *g)
 {
     hash_table_init(&g->users);
     list_init(&g->clients);
+    list_init(&g->watches);
+    list_init(&g->notifiers);
     list_init(&g->spare_ops);
 }
 
@@ -67,7 +73,7 @@ struct user {
     struct gateway *gateway;
     unsigned refs;
     uint32_t uid;
-    size_t clients, calls, fds, file_jobs;
+    size_t clients, calls, fds, file_jobs, subscriptions;
     struct list file_queue;     /* jobs that wait for one of max_file_readers_per_user */
     struct spool_budget memory; /* `user_memory` */
 };

@@ -1,32 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes postern.conf(5) from the table of keys. */
+/* Writes postern.conf(5) and postern-account(5) from the table of keys: gen_config_man conf|account VERSION */
+#include "imap_quirks.h"
 #include "config_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char head[] =
+static const char account_head[] =
     ".SH NAME\n"
-    "postern.conf, accounts.d \\- configuration of the Postern mail gateway\n"
+    "postern\\-account \\- an account of the Postern mail gateway\n"
     ".SH SYNOPSIS\n"
-    ".I /etc/postern/postern.conf\n"
-    ".br\n"
     ".IR /etc/postern/accounts.d/ NAME .conf\n"
     ".SH DESCRIPTION\n"
+    "Each account of\n"
     ".BR posternd (8)\n"
-    "reads the settings of the daemon from\n"
-    ".I postern.conf\n"
-    "and each account from a file of its own in the folder\n"
+    "has a file, in the folder\n"
     ".I accounts.d\n"
-    "beside it.\n"
+    "beside\n"
+    ".BR postern.conf (5).\n"
     "The name of that file without\n"
     ".I .conf\n"
-    "is the name of the account everywhere: letters, digits, \\(lq.\\(rq, \\(lq_\\(rq and \\(lq-\\(rq, at most 64 "
-    "characters, "
+    "is the name of the account everywhere: letters, digits, \\(lq.\\(rq, \\(lq_\\(rq and \\(lq-\\(rq, at most 64 characters, "
     "the first one a letter or a digit.\n"
     "A file whose name does not end in\n"
     ".I .conf\n"
     "is not looked at.\n"
+    ".B postern account add\n"
+    "writes such a file and tries it first.\n"
+    ".PP\n"
+    "Lines and values are as\n"
+    ".BR postern.conf (5)\n"
+    "says.\n"
+    ".SS Inline options\n"
+    "Callers that\n.B allow_inline\nlists may give the keys of [auth] and of a protocol in a call's\n.I options\n"
+    "in the place of an account, with values of JSON's types: durations are numbers of milliseconds, sizes numbers of "
+    "bytes, "
+    "lists strings or arrays of strings.\n"
+    "Keys that name a file or a command are refused there.\n";
+
+static const char conf_head[] =
+    ".SH NAME\n"
+    "postern.conf \\- configuration of the Postern mail gateway\n"
+    ".SH SYNOPSIS\n"
+    ".I /etc/postern/postern.conf\n"
+    ".SH DESCRIPTION\n"
+    ".BR posternd (8)\n"
+    "reads the settings of the daemon from\n"
+    ".IR postern.conf .\n"
+    "Accounts are files of their own, in the folder\n"
+    ".I accounts.d\n"
+    "beside it:\n"
+    ".BR postern\\-account (5).\n"
+    "What is said here of lines and values holds for them, too.\n"
     ".PP\n"
     "A line is\n"
     ".IR \"key \" = \" value\" ,\n"
@@ -49,13 +74,8 @@ static const char head[] =
     ".TP\n.I principals\nA list of\n.BI user: NAME\nand\n.BI group: NAME\\fR.\n"
     "A number stands for itself where nobody has it for a name.\n"
     "Names are looked up when the configuration is read.\n"
-    ".TP\n.I rate\nA number and a time, as 100/min (s, min, h, d).\n"
-    ".SS Inline options\n"
-    "Callers that\n.B allow_inline\nlists may give the keys of [auth] and of a protocol in a call's\n.I options\n"
-    "in the place of an account, with values of JSON's types: durations are numbers of milliseconds, sizes numbers of "
-    "bytes, "
-    "lists strings or arrays of strings.\n"
-    "Keys that name a file or a command are refused there.\n";
+    ".TP\n.I rate\nA number and a time, as 100/min (s, min, h, d).\n";
+
 
 static const char tail[] = ".SH EXAMPLE\n"
                            "An account in\n"
@@ -78,9 +98,9 @@ static const char tail[] = ".SH EXAMPLE\n"
                            "host = imap.example.com\n"
                            ".RE\n.fi\n"
                            ".SH SEE ALSO\n"
+                           ".BR postern.conf (5),\n"
                            ".BR posternd (8),\n"
-                           ".BR postern (1),\n"
-                           ".BR postern\\-methods (7)\n";
+                           ".BR postern (1)\n";
 
 /* With what troff takes for itself made plain. */
 static void put_text(const char *text)
@@ -205,19 +225,57 @@ static void put_group(enum config_group group, const char *title, const char *in
     }
 }
 
-int main(int argc, char **argv)
+static void put_quirks(void)
 {
-    printf(".TH POSTERN.CONF 5 \"\" \"Postern %s\" \"File formats\"\n%s", argc > 1 ? argv[1] : "", head);
-    put_group(CONFIG_IN_DAEMON, "THE SECTION [daemon]", "It stands in postern.conf.\n");
-    put_group(CONFIG_IN_HOST, "SECTIONS [host NAME]",
-              "They stand in postern.conf and limit what all accounts together do to a host.\n");
-    put_group(CONFIG_IN_ACCOUNT, "THE SECTION [account]",
-              "It stands in the file of an account, as do all further ones.\n");
+    puts(".SH QUIRKS\n"
+         "What IMAP servers are known to do in their own way, and what is done about it.\n"
+         "Each is on where the server's host name, greeting, capabilities or answer to ID tell, or where\n"
+         ".B quirks\n"
+         "in [imap] names it; with\n"
+         ".B \\-\n"
+         "before its name it is off.\n"
+         "Of values that are odd in a way listed here the daemon makes what it can on any server, and says so in\n"
+         ".BR defects ;\n"
+         "where the quirk is on they are taken as usual, and where it is switched off they are null.\n"
+         ".B account.test\n"
+         "shows which are on.\n"
+         "SMTP and POP3 have none.");
+    for (unsigned i = 0; i < IMAP_QUIRK_COUNT; i++) {
+        fputs(".TP\n.B ", stdout);
+        put_text(imap_quirk_name((enum imap_quirk) i));
+        putchar('\n');
+        put_doc(imap_quirk_text((enum imap_quirk) i));
+    }
+}
+
+static void put_conf(const char *version)
+{
+    printf(".TH POSTERN.CONF 5 \"\" \"Postern %s\" \"File formats\"\n%s", version, conf_head);
+    put_group(CONFIG_IN_DAEMON, "THE SECTION [daemon]", "");
+    put_group(CONFIG_IN_HOST, "SECTIONS [host NAME]", "They limit what all accounts together do to a host.\n");
+    puts(".SH SEE ALSO\n.BR postern\\-account (5),\n.BR posternd (8),\n.BR postern (1)");
+}
+
+static void put_account(const char *version)
+{
+    printf(".TH POSTERN-ACCOUNT 5 \"\" \"Postern %s\" \"File formats\"\n%s", version, account_head);
+    put_group(CONFIG_IN_ACCOUNT, "THE SECTION [account]", "");
     put_group(CONFIG_IN_AUTH, "THE SECTION [auth]",
               "These keys hold for all protocols of the account; the section of a protocol may give its own.\n"
               "Of the keys that say where the secret comes from one only may be used in a section.\n");
     put_group(CONFIG_IN_PROTOCOL, "THE SECTIONS [smtp], [imap] AND [pop3]",
               "An account has those protocols whose section is there.\n");
+    put_quirks();
     fputs(tail, stdout);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return EXIT_FAILURE;
+    if (strcmp(argv[1], "account") == 0)
+        put_account(argv[2]);
+    else
+        put_conf(argv[2]);
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -17,12 +17,22 @@ libdaemon_la_SOURCES += \
 	%reldir%/credentials.c %reldir%/credentials.h \
 	%reldir%/digest.c %reldir%/digest.h \
 	%reldir%/log.c %reldir%/log.h \
+	%reldir%/outgoing_form.c %reldir%/outgoing_private.h \
 	%reldir%/outgoing.c %reldir%/outgoing.h
 libdaemon_la_SOURCES += \
 	%reldir%/client.c \
 	%reldir%/client.h \
 	%reldir%/content.c \
 	%reldir%/content.h \
+	%reldir%/event.h \
+	%reldir%/event_cursor.c \
+	%reldir%/event_cursor.h \
+	%reldir%/event_details.c \
+	%reldir%/event_line.c \
+	%reldir%/event_notify.c \
+	%reldir%/event_round.c \
+	%reldir%/event_tell.c \
+	%reldir%/event_watch.c \
 	%reldir%/file_helper.c \
 	%reldir%/file_helper.h \
 	%reldir%/foreign_fd.c \
@@ -33,9 +43,12 @@ libdaemon_la_SOURCES += \
 	%reldir%/mail_json.c \
 	%reldir%/mail_json.h \
 	%reldir%/mailboxes.c \
+	%reldir%/metrics.c \
+	%reldir%/metrics.h \
 	%reldir%/method_account.c \
 	%reldir%/method_gateway.c \
 	%reldir%/method_mail.c \
+	%reldir%/method_event.c \
 	%reldir%/method_imap.c \
 	%reldir%/method_imap.h \
 	%reldir%/method_imap_append.c \
@@ -43,9 +56,22 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_imap_change.c \
 	%reldir%/method_imap_fetch.c \
 	%reldir%/method_imap_fetch.h \
+	%reldir%/method_imap_idle.c \
 	%reldir%/method_imap_items.c \
 	%reldir%/method_imap_json.c \
+	%reldir%/method_imap_list.c \
 	%reldir%/method_imap_manage.c \
+	%reldir%/method_imap_multi.c \
+	%reldir%/method_imap_search.c \
+	%reldir%/method_imap_select.c \
+	%reldir%/method_imap_gather.c \
+	%reldir%/method_imap_gather.h \
+	%reldir%/method_imap_sort.c \
+	%reldir%/method_imap_session.c \
+	%reldir%/method_imap_session.h \
+	%reldir%/method_imap_session_exec.c \
+	%reldir%/method_imap_session_login.c \
+	%reldir%/method_imap_session_raw.c \
 	%reldir%/method_imap_told.c \
 	%reldir%/method_imap_told.h \
 	%reldir%/method_rpc.c \
@@ -71,6 +97,14 @@ libdaemon_la_SOURCES += \
 	%reldir%/method_smtp.c \
 	%reldir%/method_smtp_send.c \
 	%reldir%/method_smtp_steps.c \
+	%reldir%/smtp_batch.c \
+	%reldir%/smtp_batch.h \
+	%reldir%/smtp_item.c \
+	%reldir%/smtp_item.h \
+	%reldir%/smtp_manual.c \
+	%reldir%/smtp_manual.h \
+	%reldir%/smtp_step.c \
+	%reldir%/smtp_step.h \
 	%reldir%/smtp_send.c %reldir%/smtp_send.h
 DAEMON_LIBS = libdaemon.la libmime.la librpc.la $(NET_LIBS) $(INI_LIBS) $(SYSTEMD_LIBS)
 
@@ -79,12 +113,12 @@ posternd_SOURCES = %reldir%/main.c
 posternd_CPPFLAGS = $(libdaemon_la_CPPFLAGS) -DPOSTERN_SYSCONFDIR='"$(sysconfdir)"'
 posternd_LDADD = $(DAEMON_LIBS)
 
-# postern.conf(5) comes from the table of keys
+# postern.conf(5) and postern-account(5) come from the table of keys
 noinst_PROGRAMS += %reldir%/gen_config_man
 src_daemon_gen_config_man_CPPFLAGS = $(libdaemon_la_CPPFLAGS)
 src_daemon_gen_config_man_SOURCES = %reldir%/gen_config_man.c
 src_daemon_gen_config_man_LDADD = $(DAEMON_LIBS)
-nodist_man_MANS += man/postern.conf.5
-CLEANFILES += man/postern.conf.5
-man/postern.conf.5: $(top_builddir)/%reldir%/gen_config_man$(EXEEXT)
-	$(AM_V_GEN)$(MKDIR_P) man && $(top_builddir)/%reldir%/gen_config_man$(EXEEXT) '$(PACKAGE_VERSION)' >$@.tmp && mv $@.tmp $@
+nodist_man_MANS += man/postern.conf.5 man/postern-account.5
+CLEANFILES += man/postern.conf.5 man/postern-account.5
+man/postern.conf.5 man/postern-account.5: man/postern%.5: $(top_builddir)/%reldir%/gen_config_man$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) man && $(top_builddir)/%reldir%/gen_config_man$(EXEEXT) $(patsubst .%,%,$(patsubst -%,%,$*)) '$(PACKAGE_VERSION)' >$@.tmp && mv $@.tmp $@

@@ -3,11 +3,13 @@
 #include "config.h"
 
 #include "client.h"
+#include "event.h"
 #include "file_helper.h"
 #include "foreign_fd.h"
 #include "idempotency.h"
 #include "listener.h"
 #include "log.h"
+#include "metrics.h"
 #include "op_core.h"
 
 #include <errno.h>
@@ -78,6 +80,7 @@ static int reload(struct gateway *g, struct buffer *errors)
     config_unref(config);
     if (r == 0) {
         apply_config(g);
+        events_reload(g);
         log_info("configuration reloaded", LOG_INT("accounts", accounts_config(g->accounts)->n_accounts));
     } else {
         struct slice all = buffer_slice(errors);
@@ -185,7 +188,8 @@ static int make_parts(struct daemon *d, struct config *config)
     struct gateway *g = &d->gateway;
     uint64_t watchdog_us = 0;
     g->loop = loop_new();
-    if (!g->loop)
+    g->metrics = metrics_new();
+    if (!g->loop || !g->metrics)
         return -ENOMEM;
     g->handlers = op_handlers;
     g->started_ms = loop_now_ms(g->loop);
@@ -244,6 +248,7 @@ static void free_parts(struct daemon *d, int code)
     worker_pool_free(g->files);
     worker_pool_free(g->cpu);
     ops_done(g);
+    metrics_free(g->metrics);
     rpc_server_done(&g->rpc);
     idempotency_free(g->keys);
     foreign_table_free(g->foreign);

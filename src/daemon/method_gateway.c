@@ -27,7 +27,7 @@ static void write_session(struct op *op, const struct op_session *s)
     snprintf(number, sizeof(number), "%llu", (unsigned long long) s->number);
     json_write_object_begin(&op->w);
     json_write_member_str(&op->w, "session", number);
-    json_write_member_str(&op->w, "account", account_name(s->account));
+    json_write_member_str(&op->w, "account", s->account ? account_name(s->account) : NULL);
     json_write_member_str(&op->w, "protocol", protocol_name(s->protocol));
     json_write_member_str(&op->w, "state", !sc->ready ? "opening" : list_is_empty(&sc->queue) ? "idle" : "busy");
     json_write_member_uint(&op->w, "uid", s->client->peer.uid);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* smtp.get_handle, imap.get_handle, pop3.get_handle (and .socket): a session's connection, handed over. */
+#include "imap_client.h"
 #include "methods.h"
 #include "pop3_client.h"
 
@@ -11,7 +12,10 @@
 
 static struct slice read_ahead(const struct op_session *s)
 {
-    return s->protocol == PROTOCOL_POP3 ? pop3_client_unread(session_engine(op_session_net(s))) : SLICE_EMPTY;
+    const struct engine *e = session_engine(op_session_net(s));
+    if (s->protocol == PROTOCOL_IMAP)
+        return imap_client_unread(e);
+    return s->protocol == PROTOCOL_POP3 ? pop3_client_unread(e) : SLICE_EMPTY;
 }
 
 static int get_handle_run(struct op *op)

@@ -7,25 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Writes the numbers of a set's text; false: the answer is too long. */
-static bool write_set(struct op *op, struct slice text)
-{
-    struct number_range range;
-    while (imap_range_next(&text, &range) > 0)
-        for (uint64_t n = MIN(range.first, range.last); n && n <= MAX(range.first, range.last); n++) {
-            json_write_uint(&op->w, n);
-            if (op->w.error)
-                return false;
-        }
-    return true;
-}
-
 /* --- store --- */
 
 struct store_call {
     struct imap_call call;
     bool listed;
-    struct buffer modified; /* sets, each with a comma behind it */
+    struct imap_set modified;
+    struct imap_json json;
 };
 
 static struct store_call *store_of(struct imap_call *call)
@@ -43,35 +31,46 @@ static void store_list_begin(struct store_call *s, struct op *op)
     s->listed = s->call.given_away = true;
 }
 
-static void store_reply(struct store_call *s, struct op *op, const struct imap_event *e)
+/* The flags, or the labels where those were stored. */
+static bool find_stored(const struct store_call *s, struct slice items, struct slice *ret)
 {
-    struct slice items = e->fetch.items;
     struct imap_fetch_item item;
-    struct slice flags = SLICE_EMPTY;
-    uint64_t modseq = 0;
-    bool has_flags = false;
     while (imap_fetch_next(&items, &item) > 0) {
-        if (item.kind == IMAP_ITEM_FLAGS && item.value.type == IMAP_LIST) {
-            flags = item.value.bytes;
-            has_flags = true;
-        } else if (item.kind == IMAP_ITEM_MODSEQ && !slice_to_u64(slice_trim(item.value.bytes), INT64_MAX, &modseq)) {
-            modseq = 0;
-        }
+        bool is_it = s->call.command.labels ? slice_eq_ci(item.name, SLICE("X-GM-LABELS")) : item.kind == IMAP_ITEM_FLAGS;
+        if (!is_it || item.broken || item.value.type != IMAP_LIST)
+            continue;
+        *ret = item.value.bytes;
+        return true;
     }
-    if (!has_flags)
-        return;
-    store_list_begin(s, op);
-    op_item_begin(op);
+    return false;
+}
+
+static void write_labels(struct store_call *s, struct op *op, const struct imap_event *e, struct slice labels)
+{
+    imap_json_reset(&s->json);
+    s->json.utf8_names = imap_client_utf8(imap_call_engine(&s->call));
     json_write_object_begin(&op->w);
     if (e->fetch.uid)
         json_write_member_uint(&op->w, "uid", e->fetch.uid);
-    if (s->call.command.numbers)
+    if (s->call.command.numbers && e->fetch.number)
         json_write_member_uint(&op->w, "seq", e->fetch.number);
-    json_write_key(&op->w, "flags");
-    imap_json_flags(&op->w, flags);
-    if (modseq)
-        json_write_member_uint(&op->w, "modseq", modseq);
+    json_write_key(&op->w, "gm_labels");
+    if (imap_json_labels(&s->json, &op->w, labels) < 0)
+        fault_set(&s->call.fault, -EBADMSG, FAULT_PROTOCOL, "store", "the labels cannot be understood");
     json_write_object_end(&op->w);
+}
+
+static void store_reply(struct store_call *s, struct op *op, const struct imap_event *e)
+{
+    struct slice stored;
+    if (!find_stored(s, e->fetch.items, &stored))
+        return;
+    store_list_begin(s, op);
+    op_item_begin(op);
+    if (s->call.command.labels)
+        write_labels(s, op, e, stored);
+    else
+        imap_json_flag_change(&op->w, e, s->call.command.numbers);
     if (op_item_end(op) < 0)
         op_fail(op, NULL);
 }
@@ -84,9 +83,9 @@ static void store_event(struct imap_call *call, const struct imap_event *e)
         struct slice set = e->response.code.arguments;
         if (op)
             op->done_outcome = OUTCOME_DONE;
-        if (slice_eq_ci(e->response.code.name, SLICE("MODIFIED")) && buffer_room(&s->modified) > set.len &&
-            (buffer_append_slice(&s->modified, set) < 0 || buffer_append_char(&s->modified, ',') < 0))
-            fault_set(&call->fault, -ENOMEM, FAULT_INTERNAL, "store", "out of memory");
+        int ret = slice_eq_ci(e->response.code.name, SLICE("MODIFIED")) ? imap_set_parse(&s->modified, set) : 0;
+        if (ret < 0)
+            imap_found_fault(&call->fault, ret);
         if (imap_call_next_part(call))
             imap_call_command(call, &call->command, &call->fault);
         return;
@@ -97,7 +96,7 @@ static void store_event(struct imap_call *call, const struct imap_event *e)
 
 static int parts_begin(struct imap_call *call, struct fault *fault)
 {
-    call->next_range = 0;
+    imap_call_rewind(call);
     if (!imap_call_next_part(call))
         return fault_set(fault, -EINVAL, FAULT_INVALID_PARAMS, NULL, "no message is named");
     return imap_call_command(call, &call->command, fault);
@@ -106,13 +105,15 @@ static int parts_begin(struct imap_call *call, struct fault *fault)
 static void store_finish(struct imap_call *call, struct op *op)
 {
     struct store_call *s = store_of(call);
-    struct slice modified = buffer_slice(&s->modified);
+    const struct imap_set *modified = &s->modified;
     store_list_begin(s, op);
     op_list_end(op);
-    if (modified.len) {
+    if (modified->n) {
         json_write_key(&op->w, "modified");
         json_write_array_begin(&op->w);
-        write_set(op, slice_to(modified, modified.len - 1));
+        for (size_t i = 0; i < modified->n; i++)
+            for (uint64_t n = modified->ranges[i].first; n <= modified->ranges[i].last && !op->w.error; n++)
+                json_write_uint(&op->w, n);
         json_write_array_end(&op->w);
     }
     json_write_object_end(&op->w);
@@ -121,7 +122,8 @@ static void store_finish(struct imap_call *call, struct op *op)
 
 static void store_dispose(struct imap_call *call)
 {
-    buffer_done(&store_of(call)->modified);
+    imap_set_done(&store_of(call)->modified);
+    imap_json_done(&store_of(call)->json);
 }
 
 static const struct imap_call_ops store_ops = {"imap.store", parts_begin, store_event, store_finish, store_dispose, NULL};
@@ -139,7 +141,8 @@ static int store_run(struct op *op)
     const struct api_imap_store_params *p = op->params;
     struct store_call *s = imap_call_new(op, sizeof(*s), &store_ops);
     struct imap_command *c = &s->call.command;
-    buffer_init(&s->modified, 1024 * 1024);
+    imap_set_init(&s->modified, IMAP_CALL_RANGES_MAX);
+    imap_json_init(&s->json);
     c->kind = IMAP_STORE;
     int ret = imap_call_take_set(op, &s->call, &p->uids, &p->numbers);
     if (ret == 0)
@@ -150,9 +153,13 @@ static int store_run(struct op *op)
     c->set = &s->call.part;
     c->items = p->flags.items;
     c->n_items = p->flags.n;
-    c->store = commands[p->command].store;
-    c->silent = commands[p->command].silent;
-    c->modseq = p->unchangedsince != RPC_ABSENT ? (uint64_t) p->unchangedsince : 0;
+    bool labels = p->command >= API_STORE_LABELS;
+    int command = labels ? p->command - API_STORE_LABELS : p->command;
+    c->labels = labels;
+    c->store = commands[command].store;
+    c->silent = commands[command].silent;
+    c->conditional = p->unchangedsince != RPC_ABSENT;
+    c->modseq = c->conditional ? (uint64_t) p->unchangedsince : 0;
     return imap_call_submit(&s->call);
 }
 
@@ -170,6 +177,8 @@ struct copy_call {
     uint32_t uidvalidity; /* of the destination */
     struct buffer pairs;  /* from, to, from, to … */
     bool told;
+    struct imap_command look; /* which of the messages there are, for a server that takes only so many */
+    struct imap_found there;
 };
 
 static struct copy_call *copy_of(struct imap_call *call)
@@ -203,19 +212,28 @@ static void take_copyuid(struct copy_call *c, const struct imap_code *code)
     if (!slice_eq_ci(code->name, SLICE("COPYUID")) || imap_copyuid_parse(code->arguments, &told) < 0)
         return;
     struct walker from = {.rest = told.from}, to = {.rest = told.to};
+    const struct imap_set *asked = &c->call.set;
+    uint64_t left = asked->star || asked->saved || c->call.command.numbers ? IMAP_CALL_RANGES_MAX : imap_set_count(asked);
+    size_t before = buffer_len(&c->pairs);
     uint32_t pair[2];
-    c->uidvalidity = told.uidvalidity;
-    c->told = true;
-    while (walk(&from, &pair[0]) && walk(&to, &pair[1]))
+    while (walk(&from, &pair[0]) && walk(&to, &pair[1])) {
+        /* Of messages that were not asked for, or more of them: nothing of it can be believed. */
+        if (left-- == 0 || (!c->call.command.numbers && !imap_set_contains(asked, pair[0]))) {
+            buffer_truncate(&c->pairs, before);
+            return;
+        }
         if (buffer_append(&c->pairs, pair, sizeof(pair)) < 0)
             return;
+    }
+    c->uidvalidity = told.uidvalidity;
+    c->told = true;
 }
 
 static int copy_begin(struct imap_call *call, struct fault *fault)
 {
     struct copy_call *c = copy_of(call);
     const struct engine *e = imap_call_engine(call);
-    c->by_steps = c->move && !imap_client_has(e, IMAP_CAP_MOVE) && !imap_client_has(e, IMAP_CAP_IMAP4REV2);
+    c->by_steps = c->move && !imap_client_has(e, IMAP_CAP_MOVE);
     if (c->by_steps && !imap_client_has(e, IMAP_CAP_UIDPLUS))
         return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "move", "the server offers neither MOVE nor UIDPLUS");
     if (c->by_steps && call->command.numbers)
@@ -223,7 +241,27 @@ static int copy_begin(struct imap_call *call, struct fault *fault)
     call->command.kind = c->move && !c->by_steps ? IMAP_MOVE : IMAP_COPY;
     c->step = STEP_COPY;
     buffer_clear(&c->pairs);
-    return parts_begin(call, fault);
+    uint64_t limit = call->command.numbers ? 0 : imap_client_message_limit(e);
+    if (!limit || imap_set_count(&call->set) <= limit)
+        return parts_begin(call, fault);
+    /* More than it takes at once it refuses, and copies none. */
+    imap_found_clear(&c->there);
+    c->look = (struct imap_command){.kind = IMAP_SEARCH, .set = &call->set, .text = SLICE("ALL")};
+    return imap_call_command(call, &c->look, fault);
+}
+
+static void looked(struct copy_call *c, const struct imap_event *e)
+{
+    struct imap_call *call = &c->call;
+    int ret = e->base.type == ENGINE_EVENT_REPLY ? imap_found_take(&c->there, &e->response) : imap_found_end(&c->there);
+    if (ret < 0)
+        imap_found_fault(&call->fault, ret);
+    if (ret < 0 || e->base.type != ENGINE_EVENT_DONE || c->there.set.n == 0)
+        return;
+    struct imap_set swap = call->set;
+    call->set = c->there.set;
+    c->there.set = swap;
+    parts_begin(call, &call->fault);
 }
 
 /* COPY is done: mark the originals, then expunge exactly them. True: a further step was sent. */
@@ -250,6 +288,10 @@ static bool next_step(struct copy_call *c)
 static void copy_event(struct imap_call *call, const struct imap_event *e)
 {
     struct copy_call *c = copy_of(call);
+    if (e->base.request == &c->look.request) {
+        looked(c, e);
+        return;
+    }
     if (e->base.request == &call->command.request && !e->fetch.is_fetch)
         take_copyuid(c, &e->response.code);
     if (e->base.type != ENGINE_EVENT_DONE)
@@ -286,6 +328,7 @@ static void copy_finish(struct imap_call *call, struct op *op)
 static void copy_dispose(struct imap_call *call)
 {
     buffer_done(&copy_of(call)->pairs);
+    imap_found_done(&copy_of(call)->there);
 }
 
 static const struct imap_call_ops copy_ops = {"imap.copy", copy_begin, copy_event, copy_finish, copy_dispose, NULL};
@@ -296,6 +339,7 @@ static int copy_run(struct op *op)
     struct copy_call *c = imap_call_new(op, sizeof(*c), &copy_ops);
     struct imap_call *call = &c->call;
     buffer_init(&c->pairs, PAIRS_MAX);
+    imap_found_init(&c->there);
     c->move = op->id == RPC_IMAP_MOVE;
     int ret = imap_call_take_set(op, call, &p->uids, &p->numbers);
     if (ret == 0)
@@ -318,10 +362,9 @@ const struct op_handler imap_move_handler = {.run = copy_run};
 
 struct expunge_call {
     struct imap_call call;
-    struct imap_term terms[3];
-    char *set_text;
-    struct imap_set doomed; /* UIDs that the search found */
+    struct imap_found doomed; /* UIDs that the search found */
     struct imap_command expunge;
+    bool by_uids; /* `uids` was given */
     bool asked;
 };
 
@@ -334,38 +377,19 @@ static struct expunge_call *expunge_of(struct imap_call *call)
 static int expunge_begin(struct imap_call *call, struct fault *fault)
 {
     struct expunge_call *x = expunge_of(call);
-    const struct engine *e = imap_call_engine(call);
-    bool by_uid = imap_client_has(e, IMAP_CAP_UIDPLUS) || imap_client_has(e, IMAP_CAP_IMAP4REV2);
-    if (x->set_text && !by_uid)
+    if (x->by_uids && !imap_client_has(imap_call_engine(call), IMAP_CAP_UIDPLUS))
         return fault_set(fault, -ENOTSUP, FAULT_MISSING_EXTENSION, "expunge", "the server does not offer UIDPLUS");
-    imap_set_clear(&x->doomed);
+    imap_found_clear(&x->doomed);
     x->asked = false;
+    if (x->by_uids)
+        imap_call_next_part(call);
     return imap_call_command(call, &call->command, fault);
-}
-
-static void take_doomed(struct expunge_call *x, const struct imap_event *e)
-{
-    struct slice text = e->response.text;
-    struct imap_esearch found;
-    uint32_t n;
-    int ret = 0;
-    if (e->response.data == IMAP_DATA_ESEARCH) {
-        ret = imap_esearch_parse(text, &found);
-        if (ret == 0 && found.all.len)
-            ret = imap_set_parse(&x->doomed, found.all);
-    } else if (e->response.data == IMAP_DATA_SEARCH) {
-        int got;
-        while (ret == 0 && (got = imap_search_next(&text, &n)) > 0)
-            ret = imap_set_add(&x->doomed, n, n);
-    }
-    if (ret < 0)
-        fault_set(&x->call.fault, ret, FAULT_PROTOCOL, "search", "the server's list of results cannot be understood");
 }
 
 static void submit_expunge(struct expunge_call *x)
 {
     const struct engine *e = imap_call_engine(&x->call);
-    bool by_uid = imap_client_has(e, IMAP_CAP_UIDPLUS) || imap_client_has(e, IMAP_CAP_IMAP4REV2);
+    bool by_uid = imap_client_has(e, IMAP_CAP_UIDPLUS);
     x->expunge = (struct imap_command){.kind = IMAP_EXPUNGE};
     if (by_uid) {
         if (!imap_call_next_part(&x->call))
@@ -382,20 +406,28 @@ static void expunge_event(struct imap_call *call, const struct imap_event *e)
 {
     struct expunge_call *x = expunge_of(call);
     bool search = e->base.request == &call->command.request;
+    int ret = 0;
     if (e->base.type == ENGINE_EVENT_REPLY && search) {
-        take_doomed(x, e);
+        ret = imap_found_take(&x->doomed, &e->response);
     } else if (e->base.type == ENGINE_EVENT_DONE && search) {
+        if (x->by_uids && imap_call_next_part(call)) {
+            imap_call_command(call, &call->command, &call->fault);
+            return;
+        }
+        ret = imap_found_end(&x->doomed);
         struct imap_set swap = call->set; /* from here on the set is what was found */
-        call->set = x->doomed;
-        x->doomed = swap;
-        call->next_range = 0;
-        if (call->set.n > 0)
+        call->set = x->doomed.set;
+        x->doomed.set = swap;
+        imap_call_rewind(call);
+        if (call->set.n > 0 && ret == 0)
             submit_expunge(x);
     } else if (e->base.type == ENGINE_EVENT_DONE) {
         if (call->ox.op)
             call->ox.op->done_outcome = OUTCOME_DONE;
         submit_expunge(x);
     }
+    if (ret < 0)
+        imap_found_fault(&call->fault, ret);
 }
 
 static void expunge_finish(struct imap_call *call, struct op *op)
@@ -414,14 +446,13 @@ static void expunge_finish(struct imap_call *call, struct op *op)
 static void expunge_dispose(struct imap_call *call)
 {
     struct expunge_call *x = expunge_of(call);
-    imap_set_done(&x->doomed);
-    free(x->set_text);
+    imap_found_done(&x->doomed);
 }
 
 static const struct imap_call_ops expunge_ops = {"imap.expunge", expunge_begin,   expunge_event,
                                                  expunge_finish, expunge_dispose, NULL};
 
-/* A session's EXPUNGE of all that is marked, by number as the server tells it. */
+/* A session's EXPUNGE of all that is marked, by number as the server tells it; by UID where QRESYNC was switched on. */
 struct expunge_all_call {
     struct imap_call call;
     struct buffer numbers; /* uint32_t each */
@@ -430,9 +461,19 @@ struct expunge_all_call {
 static void expunge_all_event(struct imap_call *call, const struct imap_event *e)
 {
     struct expunge_all_call *x = container_of(call, struct expunge_all_call, call);
-    if (e->base.type == ENGINE_EVENT_REPLY && e->response.data == IMAP_DATA_EXPUNGE &&
-        buffer_append(&x->numbers, &e->response.number, sizeof(e->response.number)) == -ENOMEM)
-        fault_set(&call->fault, -ENOMEM, FAULT_INTERNAL, "expunge", "out of memory");
+    struct slice set = e->response.text;
+    struct number_range range = {0, 0};
+    int ret = 0;
+    if (e->base.type != ENGINE_EVENT_REPLY)
+        return;
+    if (e->response.data == IMAP_DATA_EXPUNGE)
+        ret = buffer_append(&x->numbers, &e->response.number, sizeof(e->response.number));
+    else if (e->response.data == IMAP_DATA_VANISHED)
+        while (ret == 0 && imap_range_next(&set, &range) > 0)
+            for (uint64_t n = range.first; n && n <= range.last && ret == 0; n++)
+                ret = buffer_append(&x->numbers, &(uint32_t){(uint32_t) n}, sizeof(uint32_t));
+    if (ret < 0)
+        fault_set(&call->fault, ret, ret == -ENOMEM ? FAULT_INTERNAL : FAULT_LIMIT, "expunge", "the server tells too much");
 }
 
 static void expunge_all_finish(struct imap_call *call, struct op *op)
@@ -474,20 +515,6 @@ static int run_expunge_all(struct op *op, const struct api_imap_expunge_params *
     return ret < 0 ? imap_call_drop(&x->call, ret) : imap_call_submit(&x->call);
 }
 
-/* The set as a search term. */
-static int set_text(struct op *op, struct expunge_call *x)
-{
-    struct writer w;
-    writer_init(&w, 1024 * 1024);
-    writer_begin(&w);
-    imap_set_write(&x->call.set, &w);
-    int ret = writer_finish(&w);
-    struct slice text = writer_output(&w);
-    x->set_text = ret == 0 ? imap_call_text(text) : NULL;
-    writer_done(&w);
-    return x->set_text ? 0 : op_refuse(op, FAULT_LIMIT, "`uids` names too many single messages");
-}
-
 static int expunge_run(struct op *op)
 {
     const struct api_imap_expunge_params *p = op->params;
@@ -498,22 +525,18 @@ static int expunge_run(struct op *op)
     struct expunge_call *x = imap_call_new(op, sizeof(*x), &expunge_ops);
     struct imap_command *c = &x->call.command;
     int ret = 0;
-    imap_set_init(&x->doomed, IMAP_CALL_RANGES_MAX);
+    imap_found_init(&x->doomed);
+    x->by_uids = p->uids.given;
     if (p->uids.given)
         ret = imap_call_take_set(op, &x->call, &p->uids, NULL);
-    if (ret == 0 && p->uids.given)
-        ret = set_text(op, x);
     if (ret == 0)
         ret = imap_call_take_mailbox(op, &x->call, p->mailbox, &p->uidvalidity, true);
     if (ret < 0)
         return imap_call_drop(&x->call, ret);
     c->kind = IMAP_SEARCH;
-    c->terms = x->terms;
-    x->terms[c->n_terms++].text = SLICE("DELETED");
-    if (x->set_text) {
-        x->terms[c->n_terms++].text = SLICE("UID");
-        x->terms[c->n_terms++].text = slice_of_str(x->set_text);
-    }
+    c->text = SLICE("DELETED");
+    if (p->uids.given)
+        c->set = &x->call.part;
     x->call.ox.x.long_wait = true;
     return imap_call_submit(&x->call);
 }

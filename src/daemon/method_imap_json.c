@@ -16,6 +16,7 @@ void imap_json_init(struct imap_json *j)
     j->defects = (struct mime_defects){.n = 0};
     mime_decoder_init(&j->decoder, &j->arena, &j->defects);
     buffer_init(&j->scratch, SCRATCH_MAX);
+    j->utf8_names = false;
 }
 
 void imap_json_reset(struct imap_json *j)
@@ -107,6 +108,46 @@ int imap_json_flags(struct json_writer *w, struct slice flags)
     return 0;
 }
 
+int imap_json_labels(struct imap_json *j, struct json_writer *w, struct slice labels)
+{
+    struct imap_value v;
+    int got, ret = 0;
+    json_write_array_begin(w);
+    while (ret == 0 && (got = imap_value_next(&labels, &v)) > 0)
+        ret = imap_value_is_string(&v) ? imap_json_mailbox(j, w, &v) : -EBADMSG;
+    json_write_array_end(w);
+    return ret < 0 ? ret : got;
+}
+
+bool imap_json_flag_change(struct json_writer *w, const struct imap_event *e, bool seq)
+{
+    struct slice items = e->fetch.items, flags = SLICE_EMPTY;
+    struct imap_fetch_item item;
+    uint64_t modseq = 0;
+    bool has_flags = false;
+    while (imap_fetch_next(&items, &item) > 0) {
+        if (item.kind == IMAP_ITEM_FLAGS && item.value.type == IMAP_LIST) {
+            flags = item.value.bytes;
+            has_flags = true;
+        } else if (item.kind == IMAP_ITEM_MODSEQ && !slice_to_u64(slice_trim(item.value.bytes), INT64_MAX, &modseq)) {
+            modseq = 0;
+        }
+    }
+    if (!has_flags)
+        return false;
+    json_write_object_begin(w);
+    if (e->fetch.uid)
+        json_write_member_uint(w, "uid", e->fetch.uid);
+    if (seq && e->fetch.number)
+        json_write_member_uint(w, "seq", e->fetch.number);
+    json_write_key(w, "flags");
+    imap_json_flags(w, flags);
+    if (modseq)
+        json_write_member_uint(w, "modseq", modseq);
+    json_write_object_end(w);
+    return true;
+}
+
 int imap_json_mailbox(struct imap_json *j, struct json_writer *w, const struct imap_value *name)
 {
     struct slice wire;
@@ -120,14 +161,49 @@ int imap_json_mailbox(struct imap_json *j, struct json_writer *w, const struct i
         return 0;
     }
     buffer_init(&decoded, SCRATCH_MAX);
-    ret = imap_mailbox_decode(wire, &decoded, &odd);
+    ret = imap_mailbox_take(wire, j->utf8_names, &decoded, &odd);
     if (ret == 0)
         json_write_string(w, slice_of(decoded.data ? decoded.data + decoded.start : "", buffer_len(&decoded)));
     buffer_done(&decoded);
     return ret;
 }
 
+/* What was bent so that it could be understood. -EBADMSG: it could not. */
+static int bent(struct imap_json *j, unsigned odd)
+{
+    static const struct {
+        unsigned odd;
+        const char *text;
+    } texts[] = {
+        {IMAP_ODD_NUMBER, "the body structure holds numbers that are negative or have a fraction"},
+        {IMAP_ODD_DISPOSITION, "the body structure has a word where a disposition belongs"},
+        {IMAP_ODD_NO_PARTS, "the body structure has a multipart without parts"},
+        {IMAP_ODD_NO_MESSAGE, "the body structure has a message without a body"},
+        {IMAP_ODD_PARAM, "the body structure has a parameter without a value"},
+    };
+    unsigned usual, refused;
+    imap_quirks_odd(&j->quirks, &usual, &refused);
+    odd &= ~usual;
+    if (odd & (IMAP_ODD_SHAPE | IMAP_ODD_SHORT | refused))
+        return -EBADMSG;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (odd & texts[i].odd)
+            mime_defect(&j->decoder, texts[i].text);
+    return 0;
+}
+
 /* --- ENVELOPE --- */
+
+/* What servers write where there is no domain. */
+static bool is_missing_host(const struct imap_json *j, struct slice host)
+{
+    static const struct slice words[] = {SLICE("MISSING_DOMAIN"), SLICE(".MISSING-HOST-NAME."), SLICE("unspecified-domain"),
+                                         SLICE(".SYNTAX-ERROR.")};
+    for (size_t i = 0; i < ARRAY_LEN(words) && imap_quirk_is_on(&j->quirks, IMAP_QUIRK_MISSING_HOSTS); i++)
+        if (slice_eq_ci(host, words[i]))
+            return true;
+    return false;
+}
 
 /* "local@host". */
 static int write_address(struct imap_json *j, struct json_writer *w, const struct imap_address *a)
@@ -144,7 +220,7 @@ static int write_address(struct imap_json *j, struct json_writer *w, const struc
     if (ret < 0)
         return ret;
     json_write_key(w, "address");
-    if (host.len == 0) {
+    if (host.len == 0 || is_missing_host(j, host)) {
         json_write_string(w, mailbox);
     } else if (mailbox.len + host.len + 1 <= sizeof(small)) {
         if (mailbox.len)
@@ -191,6 +267,8 @@ static int write_addresses(struct imap_json *j, struct json_writer *w, const cha
             in_group = true;
             continue;
         }
+        if (a.odd)
+            mime_defect(&j->decoder, "an address of the envelope is of the wrong shape");
         ret = write_text(j, w, "name", &a.name, key);
         if (ret == 0)
             ret = write_address(j, w, &a);
@@ -246,8 +324,9 @@ int imap_json_envelope(struct imap_json *j, struct json_writer *w, const struct 
     int ret = imap_envelope_parse(value, &e);
     if (ret < 0)
         return ret;
-    if (e.odd)
-        mime_defect(&j->decoder, "fields of the envelope are missing or of the wrong type");
+    ret = bent(j, e.odd);
+    if (ret < 0)
+        return ret;
     json_write_object_begin(w);
     ret = text_of(j, &e.date, &date);
     if (ret < 0)
@@ -293,7 +372,7 @@ static int write_params(struct imap_json *j, struct json_writer *w, const char *
         got = imap_value_next(&rest, &value);
         if (got <= 0 || !imap_value_is_string(&name) || value.type == IMAP_LIST)
             return -EBADMSG;
-        pairs[n] = (struct mime_param){name.bytes, value.bytes};
+        pairs[n] = (struct mime_param){name.bytes, value.type == IMAP_NIL ? SLICE("") : value.bytes};
         if (value.escaped) {
             buffer_clear(&j->scratch);
             ret = imap_value_text(&value, &j->scratch, &pairs[n].value);
@@ -479,16 +558,14 @@ int imap_json_bodystructure(struct imap_json *j, struct json_writer *w, const st
 {
     struct imap_body_parser parser;
     struct imap_body_part part;
-    bool odd = false;
     int ret;
     imap_body_init(&parser, value);
     while ((ret = imap_body_next(&parser, &part)) > 0) {
-        odd = odd || part.odd;
-        ret = write_part(j, w, &part);
+        ret = bent(j, part.odd);
+        if (ret == 0)
+            ret = write_part(j, w, &part);
         if (ret < 0)
             return ret;
     }
-    if (odd)
-        mime_defect(&j->decoder, "parts of the body structure are missing or of the wrong type");
     return ret;
 }

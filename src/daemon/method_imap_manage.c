@@ -30,6 +30,7 @@ static const struct told_row {
     {RPC_IMAP_UNSUBSCRIBE, IMAP_UNSUBSCRIBE, NULL, IMAP_DATA_NONE},
     {RPC_IMAP_CLOSE, IMAP_CLOSE, NULL, IMAP_DATA_NONE},
     {RPC_IMAP_UNSELECT, IMAP_UNSELECT, NULL, IMAP_DATA_NONE},
+    {RPC_IMAP_UNAUTHENTICATE, IMAP_UNAUTHENTICATE, NULL, IMAP_DATA_NONE},
     {RPC_IMAP_CHECK, IMAP_CHECK, NULL, IMAP_DATA_NONE},
     {RPC_IMAP_SETQUOTA, IMAP_SETQUOTA, NULL, IMAP_DATA_NONE},
     {RPC_IMAP_SETACL, IMAP_SETACL, NULL, IMAP_DATA_NONE},
@@ -66,6 +67,7 @@ static int manage_begin(struct imap_call *call, struct fault *fault)
 {
     struct manage_call *m = manage_of(call);
     buffer_clear(&m->told.kept);
+    m->told.utf8_names = imap_client_utf8(imap_call_engine(call));
     return imap_call_command(call, &call->command, fault);
 }
 
@@ -86,6 +88,15 @@ static void manage_event(struct imap_call *call, const struct imap_event *e)
             op->done_outcome = OUTCOME_DONE;
         if (op && m->id == RPC_IMAP_CAPABILITY)
             write_capabilities(call, op);
+        if (m->id == RPC_IMAP_UNAUTHENTICATE && e->base.request == &call->command.request) {
+            /* What a login may use is another matter than what came with the last one. */
+            call->refresh = (struct imap_command){.kind = IMAP_CAPABILITY};
+            imap_call_command(call, &call->refresh, &call->fault);
+        }
+        /* RFC 8474 section 4.2: [MAILBOXID (id)] */
+        if (m->id == RPC_IMAP_CREATE && slice_eq_ci(e->response.code.name, SLICE("MAILBOXID")) &&
+            buffer_append_slice(&m->told.kept, e->response.code.arguments) < 0)
+            buffer_clear(&m->told.kept);
         return;
     }
     if (!op || e->base.type != ENGINE_EVENT_REPLY || e->fetch.is_fetch)
@@ -110,6 +121,10 @@ static void manage_finish(struct imap_call *call, struct op *op)
         json_write_object_begin(&op->w);
         if (row->write)
             row->write(&m->told, &op->w);
+        struct slice kept = buffer_slice(&m->told.kept);
+        struct imap_value id;
+        if (m->id == RPC_IMAP_CREATE && imap_value_next(&kept, &id) > 0 && id.bytes.len)
+            json_write_member_string(&op->w, "mailboxid", id.bytes);
         json_write_object_end(&op->w);
     }
     op_finish(op);
@@ -147,11 +162,12 @@ static int manage_submit(struct op *op, struct manage_call *m)
 static int manage_run(struct op *op)
 {
     struct manage_call *m = manage_new(op);
-    if (op->id == RPC_IMAP_CLOSE || op->id == RPC_IMAP_UNSELECT || op->id == RPC_IMAP_CHECK)
+    if (op->id == RPC_IMAP_CLOSE || op->id == RPC_IMAP_UNSELECT || op->id == RPC_IMAP_CHECK || op->id == RPC_IMAP_UNAUTHENTICATE)
         return manage_submit(op, m);
     const struct api_imap_manage_params *p = op->params;
     m->call.command.mailbox = p->mailbox;
     m->call.command.other = p->new_name;
+    m->call.command.text = p->special_use.data ? p->special_use : SLICE_EMPTY;
     return manage_submit(op, m);
 }
 
@@ -179,19 +195,6 @@ static int take_map(struct op *op, struct manage_call *m, const struct rpc_map *
     return ret;
 }
 
-/* What calls of this interface could not understand any more. */
-static int check_enable(struct op *op, const struct rpc_strings *names)
-{
-    static const struct slice refused[] = {SLICE("IMAP4rev2"), SLICE("UTF8=ACCEPT"), SLICE("UTF8=ONLY"),
-                                           SLICE("QRESYNC")};
-    for (size_t i = 0; i < names->n; i++)
-        for (size_t k = 0; k < ARRAY_LEN(refused); k++)
-            if (slice_eq_ci(names->items[i], refused[k]))
-                return op_refuse(op, FAULT_INVALID_PARAMS, "`capabilities` must not name %.*s", (int) refused[k].len,
-                                 refused[k].data);
-    return 0;
-}
-
 static int take_tell(struct op *op, struct manage_call *m)
 {
     const struct api_imap_tell_params *p = op->params;
@@ -208,7 +211,6 @@ static int take_tell(struct op *op, struct manage_call *m)
         c->n_items = p->words.n;
         c->text = p->depth.data ? p->depth : SLICE_EMPTY;
         c->modseq = op->id == RPC_IMAP_GETMETADATA && p->maxsize != RPC_ABSENT ? (uint64_t) p->maxsize : 0;
-        ret = op->id == RPC_IMAP_ENABLE ? check_enable(op, &p->words) : 0;
     } else if (op->id == RPC_IMAP_GETQUOTA) {
         ret = take_words(op, m, 1);
         if (ret == 0)

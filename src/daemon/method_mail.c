@@ -6,6 +6,7 @@
 #include "gateway.h"
 #include "mail_json.h"
 #include "mime_message.h"
+#include "mime_uu.h"
 #include "op.h"
 #include "outgoing.h"
 
@@ -27,6 +28,11 @@ struct parse_state {
     struct mime_part_reader *reader;
     struct spool *spool;
     struct json_text_encoder encoder;
+    struct mime_uu *blocks; /* of the part under way, where its text may hold files; NULL: it may not */
+    struct slice within;    /* bytes of it that were not looked at yet */
+    bool within_end;
+    uint64_t block_size; /* so far */
+    size_t n_blocks;     /* of the parts before */
     bool text_open; /* a part of the body has been written: the string is open */
 };
 
@@ -104,14 +110,28 @@ static int parse_head(struct op *op, struct parse_state *st)
     return r;
 }
 
+/* Whether files in the part's text are to be listed apart. */
+static bool may_hold_blocks(const struct op *op, const struct mime_part *p)
+{
+    const struct api_mail_parse_params *params = op->params;
+    return params->encoded_text && !p->is_multipart && !p->is_attachment && slice_eq(p->type, SLICE("text")) &&
+           slice_eq(p->subtype, SLICE("plain"));
+}
+
 /* Some of the part's text into the open string. 1: the part is through. */
 static int write_text_piece(struct op *op, struct parse_state *st, size_t *budget)
 {
     const struct api_mail_parse_params *params = op->params;
     enum mime_read_mode mode = params->flowed ? MIME_READ_UNFOLDED : MIME_READ_TEXT;
     struct slice piece;
-    if (!st->reader && !(st->reader = mime_part_reader_new(st->m, st->part, mode)))
-        return -ENOMEM;
+    if (!st->reader) {
+        st->reader = mime_part_reader_new(st->m, st->part, mode);
+        if (!st->reader)
+            return -ENOMEM;
+        if (may_hold_blocks(op, st->part) &&
+            mime_part_reader_leave_blocks_out(st->reader, MIME_UU_BLOCKS_MAX - st->n_blocks) < 0)
+            return -ENOMEM;
+    }
     do {
         int r = mime_part_read(st->reader, &piece);
         if (r < 0)
@@ -126,6 +146,7 @@ static int write_text_piece(struct op *op, struct parse_state *st, size_t *budge
     if (piece.len)
         return 0;
     st->part->decoded_size = mime_part_reader_count(st->reader);
+    st->n_blocks += mime_part_reader_blocks(st->reader);
     mime_part_reader_free(st->reader);
     st->reader = NULL;
     return 1;
@@ -162,6 +183,7 @@ static int parse_body(struct op *op, struct parse_state *st, bool html, size_t *
         json_write_string_end(&op->w);
     }
     st->text_open = false;
+    st->n_blocks = 0;
     st->part = st->m->root;
     return 1;
 }
@@ -248,12 +270,131 @@ static int read_attachment(struct op *op, struct parse_state *st, size_t *budget
     return 1;
 }
 
+/* --- files within texts --- */
+
+static int block_begun(struct op *op, struct parse_state *st)
+{
+    const struct api_mail_parse_params *params = op->params;
+    st->block_size = 0;
+    if (!params->attachments)
+        return 0;
+    st->spool = op_spool_new(op, 0);
+    if (!st->spool)
+        return fault_is_set(&op->fault) ? -EIO : -ENOMEM;
+    spool_on_room(st->spool, room_again, op);
+    return 0;
+}
+
+static int write_block(struct op *op, struct parse_state *st, struct slice name)
+{
+    struct json_writer *w = &op->w;
+    int r = 0;
+    json_write_object_begin(w);
+    json_write_member_string(w, "part", st->part->number);
+    json_write_member_string(w, "content_type", SLICE("application/octet-stream"));
+    json_write_member_null(w, "disposition");
+    mail_write_member_or_null(w, "filename", name);
+    json_write_member_null(w, "content_id");
+    json_write_member_null(w, "charset");
+    json_write_member_bool(w, "inline", false);
+    json_write_key(w, "headers");
+    json_write_object_begin(w);
+    json_write_object_end(w);
+    json_write_member_uint(w, "size", st->block_size);
+    if (st->spool) {
+        spool_on_room(st->spool, NULL, NULL);
+        r = spool_seal(st->spool, &op->fault);
+        if (r == 0)
+            r = op_write_content_spool(op, "content", st->spool);
+        st->spool = spool_unref(st->spool);
+    }
+    json_write_object_end(w);
+    return r;
+}
+
+static int block_ended(struct op *op, struct parse_state *st)
+{
+    const struct mime_uu *u = st->blocks;
+    struct mime_decoder *d = &st->m->decoder;
+    struct slice name;
+    if (u->broken)
+        mime_part_defect(d, st->part, u->yenc ? "damaged yEnc" : "damaged uuencode");
+    if (u->missing_end)
+        mime_part_defect(d, st->part, u->yenc ? "yEnc without an end" : "uuencode without an end");
+    if (u->wrong_size)
+        mime_part_defect(d, st->part, "yEnc of another size than it says");
+    if (u->wrong_crc)
+        mime_part_defect(d, st->part, "yEnc with another checksum than it says");
+    int r = mime_decode_text(d, slice_of(u->name, u->n_name), &name);
+    return r < 0 ? r : write_block(op, st, name);
+}
+
+static int begin_blocks(struct parse_state *st)
+{
+    st->blocks = malloc(sizeof(*st->blocks));
+    st->reader = st->blocks ? mime_part_reader_new(st->m, st->part, MIME_READ_BYTES) : NULL;
+    if (!st->reader)
+        return -ENOMEM;
+    mime_uu_init(st->blocks, MIME_UU_BLOCKS_MAX - st->n_blocks);
+    st->within = SLICE_EMPTY;
+    st->within_end = false;
+    return 0;
+}
+
+static void end_blocks(struct parse_state *st)
+{
+    if (st->blocks->too_many)
+        mime_part_defect(&st->m->decoder, st->part, "too many files within the text");
+    st->n_blocks += st->blocks->n_blocks;
+    free(st->blocks);
+    st->blocks = NULL;
+    mime_part_reader_free(st->reader);
+    st->reader = NULL;
+}
+
+/* The files in the part's text. 1: through; 0: the budget is used up, of this turn or of the memory. */
+static int parse_blocks(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
+{
+    int r = st->blocks ? 0 : begin_blocks(st);
+    while (r == 0 && *budget) {
+        struct slice data = SLICE_EMPTY;
+        switch (mime_uu_next(st->blocks, &st->within, st->within_end, &data)) {
+        case MIME_UU_MORE:
+            if (st->within_end) {
+                end_blocks(st);
+                return 1;
+            }
+            r = mime_part_read(st->reader, &st->within);
+            st->within_end = st->within.len == 0;
+            break;
+        case MIME_UU_TEXT:
+            break;
+        case MIME_UU_BEGIN:
+            r = block_begun(op, st);
+            break;
+        case MIME_UU_DATA:
+            st->block_size += data.len;
+            r = st->spool ? spool_write(st->spool, data, &op->fault) : 0;
+            break;
+        case MIME_UU_END:
+            r = block_ended(op, st);
+            break;
+        }
+        *budget -= MIN(*budget, data.len + 1);
+    }
+    *ret_wait = r == 1;
+    return MIN(r, 0);
+}
+
 static int parse_attachments(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
 {
     for (; st->part && *budget; st->part = st->part->following) {
+        int r = may_hold_blocks(op, st->part) ? parse_blocks(op, st, budget, ret_wait) : 1;
+        if (r <= 0)
+            return r;
         if (st->part->is_multipart || !st->part->is_attachment)
             continue;
-        int r = read_attachment(op, st, budget, ret_wait);
+        r = read_attachment(op, st, budget, ret_wait);
         if (r <= 0)
             return r;
         r = write_attachment(op, st);
@@ -349,6 +490,7 @@ static void mail_parse_free(struct op *op)
     if (st->spool)
         spool_on_room(st->spool, NULL, NULL);
     spool_unref(st->spool);
+    free(st->blocks);
     mime_message_free(st->m);
     body_unref(st->raw);
 }

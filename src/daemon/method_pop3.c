@@ -47,6 +47,19 @@ static void call_dispose(struct op_exchange *ox)
     release(container_of(ox, struct pop3_call, ox));
 }
 
+/* Calls that only read share the connection where the server takes commands in advance. */
+static int call_fits(const struct exchange *x, const struct session *s)
+{
+    const struct pop3_call *call = call_of((struct exchange *) (void *) (uintptr_t) x);
+    const struct engine *e = session_engine(s);
+
+    if (session_is_idle(s))
+        return 1;
+    if (!x->reads_only || !pop3_has(pop3_client_capabilities(e), POP3_EXT_PIPELINING))
+        return -1;
+    return !call->ops->overlaps || call->ops->overlaps(call, e) ? 1 : -1;
+}
+
 static int call_start(struct exchange *x, struct session *s, struct fault *fault)
 {
     struct pop3_call *call = call_of(x);
@@ -93,7 +106,7 @@ static void call_done(struct exchange *x, const struct fault *fault)
 }
 
 static const struct exchange_ops call_ops = {
-    .name = "pop3", .start = call_start, .event = call_event, .restart = call_restart, .done = call_done};
+    .name = "pop3", .fits = call_fits, .start = call_start, .event = call_event, .restart = call_restart, .done = call_done};
 
 void *pop3_call_new(struct op *op, size_t size, const struct pop3_call_ops *ops)
 {
@@ -163,7 +176,7 @@ static int run_simple(struct op *op, enum pop3_verb verb)
     struct simple_call *c = pop3_call_new(op, sizeof(*c), &simple_ops);
     c->verb = verb;
     if (verb == POP3_QUIT) {
-        c->call.ox.x.reads_only = false;
+        c->call.ox.x.reads_only = c->call.ox.x.complete = false;
         c->call.ox.x.long_wait = true;
     }
     return pop3_call_submit(&c->call);

@@ -14,6 +14,8 @@ struct pop3_call_ops {
     const char *name;
     /* Submits the first commands; called once more when the call starts anew on another connection. */
     int (*begin)(struct pop3_call *call, struct fault *fault);
+    /* Whether it can run behind what other calls have asked of the connection. NULL: it can. */
+    bool (*overlaps)(const struct pop3_call *call, const struct engine *e);
     /* REPLY and DATA of the call's commands, and DONE of those that were not refused. May be NULL. */
     void (*event)(struct pop3_call *call, const struct pop3_event *event);
     /* A command was refused. true: that is no failure of the call. NULL: it always is. */

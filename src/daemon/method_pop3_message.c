@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* pop3.retr, pop3.top, pop3.delete: calls on messages that are named by unique id or, in a session, by number.
  *
- * Numbers hold for one connection only, so a unique id is looked up (UIDL) on the very connection that serves the call. A
+ * Numbers hold for one connection only, so a unique id is looked up (UIDL) on the very connection that serves the call, and
+ * once only by calls that delete nothing. A
  * pooled delete says QUIT, which alone makes it happen, before it answers; where the caller has gone before, it says
  * RSET instead. Nothing is ever deleted of which the look-up was not unambiguous. */
 #include "gateway.h"
@@ -188,6 +189,24 @@ static void go_on(struct message_call *c)
     close_deletions(c);
 }
 
+/* Each id has its one number already. */
+static bool all_known(struct message_call *c, const struct engine *e)
+{
+    if (c->verb == POP3_DELE)
+        return false;
+    for (size_t i = 0; i < c->n; i++)
+        if (!pop3_client_find(e, c->wanted[i].id, &c->wanted[i].number))
+            return false;
+    return true;
+}
+
+/* Not where each of many calls would ask for all ids. */
+static bool message_overlaps(const struct pop3_call *call, const struct engine *e)
+{
+    const struct message_call *c = container_of((struct pop3_call *) (void *) (uintptr_t) call, struct message_call, call);
+    return !c->wanted[0].id.data || pop3_client_knows_ids(e);
+}
+
 static int message_begin(struct pop3_call *call, struct fault *fault)
 {
     struct message_call *c = message_of(call);
@@ -195,11 +214,11 @@ static int message_begin(struct pop3_call *call, struct fault *fault)
     forget_results(c);
     c->next = c->in_flight = c->emitted = c->id_len = 0;
     c->closing = false;
-    c->resolving = c->wanted[0].id.data;
+    c->resolving = c->wanted[0].id.data && !all_known(c, pop3_call_engine(call));
     pop3_command_init(&c->uidl, c->resolving ? POP3_UIDL : POP3_UIDL_ONE);
     c->uidl.number = c->wanted[0].number;
     /* By number, the id is only for the answer. */
-    if (c->resolving || (c->verb != POP3_DELE && pop3_client_may_uidl(pop3_call_engine(call)))) {
+    if (c->resolving || (!c->wanted[0].id.data && c->verb != POP3_DELE && pop3_client_may_uidl(pop3_call_engine(call)))) {
         int r = pop3_call_command(call, &c->uidl, fault);
         if (r < 0 || c->resolving)
             return r;
@@ -392,6 +411,7 @@ static bool message_refused(struct pop3_call *call, const struct engine_request 
 static const struct pop3_call_ops message_ops = {
     .name = "pop3.message",
     .begin = message_begin,
+    .overlaps = message_overlaps,
     .event = message_event,
     .refused = message_refused,
     .finish = message_finish,
@@ -459,7 +479,7 @@ static int run_messages(struct op *op, enum pop3_verb verb, struct slice id, con
     if (r < 0)
         return drop(c, r);
     if (verb == POP3_DELE) {
-        c->call.ox.x.reads_only = false;
+        c->call.ox.x.reads_only = c->call.ox.x.complete = false;
         c->call.ox.x.changes = true;
         c->call.ox.x.long_wait = c->pooled;
     } else if (c->list) {

@@ -12,7 +12,7 @@ struct step_call {
     enum pop3_verb verb;
     struct slice argument;
     struct secret *secret;
-    bool multiline, by_hand, ok;
+    bool multiline, by_hand, changes, ok;
     char text[FAULT_REPLY_MAX];
     struct spool *spool; /* exec: the lines behind the first */
     struct buffer line;  /* readline */
@@ -40,6 +40,7 @@ static int step_begin(struct pop3_call *call, struct fault *fault)
     c->command.secret = c->secret;
     c->command.multiline = c->multiline;
     c->command.by_hand = c->by_hand;
+    c->command.request.changes = c->changes;
     return pop3_call_command(call, &c->command, fault);
 }
 
@@ -238,6 +239,16 @@ static bool is_multiline(struct slice word, bool has_argument)
     return false;
 }
 
+/* What RFC 1939 and its extensions know does nothing before QUIT; of the rest nobody can say what it did. */
+static bool may_change(struct slice word)
+{
+    static const char *const words[] = {"STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "NOOP", "RSET", "CAPA", "LANG", "UTF8", "USER"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (slice_eq_ci(word, slice_of_str(words[i])))
+            return false;
+    return true;
+}
+
 static int exec_run(struct op *op)
 {
     const struct api_pop3_exec_params *p = op->params;
@@ -251,7 +262,8 @@ static int exec_run(struct op *op)
     c->argument = p->command;
     c->by_hand = p->readline;
     c->multiline = !p->readline && (p->multiline || is_multiline(word, rest.len > 0));
-    c->call.ox.x.reads_only = false;
+    c->call.ox.x.reads_only = c->call.ox.x.complete = false;
+    c->changes = c->call.ox.x.changes = may_change(word);
     return pop3_call_submit(&c->call);
 }
 

@@ -3,7 +3,7 @@
 #include "api_smtp.h"
 #include "methods.h"
 #include "must.h"
-#include "smtp_client.h"
+#include "smtp_manual.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -200,7 +200,9 @@ static int open_run(struct op *op)
     const struct api_open_params *p = op->params;
 
     if (p->manual)
-        return op_refuse(op, FAULT_INVALID_PARAMS, "manual: this server does not offer sessions without a connection");
+        return smtp_manual_open(op);
+    if (!op->account)
+        return op_refuse(op, FAULT_INVALID_PARAMS, "account (or options) is required");
     int r = op_session_open(op, PROTOCOL_SMTP, p->login, opened);
     return r < 0 ? r : OP_WAIT;
 }
@@ -209,6 +211,11 @@ const struct op_handler smtp_open_handler = {.run = open_run};
 
 static int quit_run(struct op *op)
 {
+    if (op->session->manual) {
+        smtp_manual_quit(op);
+        op_session_end(op->session, false);
+        return OP_DONE;
+    }
     op_session_end(op->session, true);
     json_write_object_begin(&op->w);
     json_write_object_end(&op->w);

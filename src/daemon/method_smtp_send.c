@@ -1,293 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* smtp.send and smtp.sendmail: one or many mails. Each is an item that goes its own way (planned, perhaps waiting for the
- * first call with its key, sent); what becomes of it is its result, in the order asked for. */
+/* smtp.send and smtp.sendmail: one or many mails. Each is an item that goes its own way; several go over one connection, in their
+ * order as far as they are ready. What becomes of each is its result, in the order asked for. */
 #include "api_smtp.h"
-#include "digest.h"
-#include "gateway.h"
 #include "methods.h"
-#include "must.h"
-#include "smtp_send.h"
+#include "smtp_batch.h"
+#include "smtp_item.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
-#define DEPTH 8 /* mails of one call under way at once; pools spread them over connections */
-
-enum item_state { ITEM_NEW, ITEM_PLANNING, ITEM_KEY, ITEM_SENDING, ITEM_ENDED };
-
-struct item {
-    struct op *op;
-    size_t index;
-    enum item_state state;
-    struct outgoing *out;
-    uint64_t digest; /* of the parameters */
-    /* What the caller said; data NULL, n 0: by default. */
-    struct slice from, envid, key;
-    struct rpc_strings to, notify;
-    enum smtp_ret ret;
-    const struct api_envelope *envelope; /* may be NULL */
-
-    struct idempotency_record *record;
-    struct idempotency_waiter waiter;
-    /* What became of it. */
-    char *result, *rejected, *refused;
-    size_t result_len, rejected_len, refused_len;
-    struct fault *fault;
-};
+#define AHEAD 8 /* mails of one call that are made ready, or wait for their turn, while others are sent */
 
 struct send_state {
-    struct item *items;
-    size_t n, next, under_way, ended, emitted;
-    bool list, sendmail, advancing;
+    struct smtp_item *items;
+    size_t n;
+    size_t next;       /* the first that is not begun */
+    size_t oldest;     /* all before it have ended */
+    size_t under_way, ended, emitted;
+    size_t flight;     /* how many may be sent at once */
+    struct smtp_group *group;
+    bool list, sendmail, begun, advancing;
 };
 
 static void advance(struct op *op);
 
-/* Two calls with one key must mean the same. */
-static uint64_t digest_of(const struct api_smtp_item *p)
-{
-    uint64_t h = 0;
-
-    if (p->message)
-        digest_message(&h, p->message);
-    digest_content(&h, &p->raw);
-    if (p->envelope) {
-        digest_text(&h, p->envelope->from);
-        digest_strings(&h, &p->envelope->to);
-        digest_strings(&h, &p->envelope->notify);
-        digest_number(&h, (uint64_t) p->envelope->ret);
-        digest_text(&h, p->envelope->envid);
-        digest_number(&h, p->envelope->requiretls);
-        digest_number(&h, (uint64_t) p->envelope->deliver_by);
-        digest_number(&h, (uint64_t) p->envelope->deliver_by_mode);
-        digest_number(&h, (uint64_t) p->envelope->mt_priority);
-    }
-    return h;
-}
-
-/* --- an item's end --- */
-
-static int keep(const struct slice s, char **ret, size_t *ret_len)
-{
-    if (!s.data)
-        return 0;
-    *ret = malloc(s.len + 1);
-    if (!*ret)
-        return -ENOMEM;
-    memcpy(*ret, s.data, s.len);
-    *ret_len = s.len;
-    return 0;
-}
-
-static void item_end(struct item *it, const struct smtp_sent *sent)
-{
-    struct send_state *st = it->op->state;
-    int r = keep(sent->rejected, &it->rejected, &it->rejected_len);
-
-    if (r == 0 && !sent->fault)
-        r = keep(sent->result, &it->result, &it->result_len);
-    if (r == 0 && st->sendmail)
-        r = keep(sent->refused, &it->refused, &it->refused_len);
-    if (sent->fault || r < 0) {
-        it->fault = must_calloc(1, sizeof(*it->fault));
-        if (sent->fault)
-            *it->fault = *sent->fault;
-        else
-            fault_set(it->fault, r, FAULT_INTERNAL, NULL, "out of memory");
-    }
-    if (!sent->fault) {
-        if (it->fault)
-            it->fault->outcome = OUTCOME_DONE;
-        it->op->done_outcome = OUTCOME_DONE;
-    }
-    it->state = ITEM_ENDED;
-    st->under_way--;
-    st->ended++;
-    it->out = outgoing_unref(it->out);
-}
-
-/* With op->fault, which is made free for the next item. */
-static void item_fail(struct item *it, const struct fault *fault)
-{
-    struct fault copy = *fault;
-    struct smtp_sent sent = {.fault = &copy};
-
-    fault_clear(&it->op->fault);
-    item_end(it, &sent);
-}
-
-/* --- sending --- */
-
-static void item_finished(struct op *op, size_t index, const struct smtp_sent *sent)
-{
-    struct send_state *st = op->state;
-    item_end(&st->items[index], sent);
-    advance(op);
-}
-
-unsigned smtp_notify_set(const struct rpc_strings *names)
-{
-    static const struct {
-        struct slice name;
-        unsigned bit;
-    } rows[] = {{{"NEVER", 5}, SMTP_NOTIFY_NEVER},
-                {{"SUCCESS", 7}, SMTP_NOTIFY_SUCCESS},
-                {{"FAILURE", 7}, SMTP_NOTIFY_FAILURE},
-                {{"DELAY", 5}, SMTP_NOTIFY_DELAY}};
-    unsigned set = 0;
-
-    for (size_t i = 0; i < names->n; i++)
-        for (size_t k = 0; k < ARRAY_LEN(rows); k++)
-            if (slice_eq_ci(names->items[i], rows[k].name))
-                set |= rows[k].bit;
-    return set;
-}
-
-/* Who sends and who receives, where the caller has not said so. */
-static int complete_envelope(struct item *it, struct smtp_send_order *order)
-{
-    const struct outgoing_facts *facts = outgoing_facts(it->out);
-    const struct account_config *account = account_config(it->op->account);
-    struct op *op = it->op;
-
-    order->from = it->from.data ? it->from : facts->from.data ? facts->from : slice_of_str(account->email);
-    order->recipients = it->to.n ? it->to.items : facts->recipients;
-    order->n_recipients = it->to.n ? it->to.n : facts->n_recipients;
-    if (!order->from.data)
-        return op_refuse(op, FAULT_BAD_MESSAGE, "there is no sender: neither in the envelope nor in the message");
-    if (order->n_recipients == 0)
-        return op_refuse(op, FAULT_BAD_MESSAGE, "there is no recipient: neither in the envelope nor in the message");
-    int r = access_check_sender(account, op->peer, "envelope sender", order->from, &op->fault);
-    for (size_t i = 0; r == 0 && i < facts->n_authors; i++)
-        r = access_check_sender(account, op->peer, "From or Sender", facts->authors[i], &op->fault);
-    return r;
-}
-
-static void item_send(struct item *it);
-
-/* The first call with this key has ended, one way or the other. */
-static void key_ready(struct idempotency_waiter *w)
-{
-    struct item *it = container_of(w, struct item, waiter);
-    struct op *op = it->op;
-
-    it->record = idempotency_unref(it->record);
-    item_send(it);
-    advance(op);
-}
-
-/* IDEMPOTENCY_NEW: go on; else it waits or has its answer. */
-static int take_key(struct item *it)
-{
-    struct op *op = it->op;
-    struct gateway *g = op->gateway;
-    const char *name = account_name(op->account);
-
-    if (!g->keys)
-        g->keys = idempotency_new(g->loop);
-    if (!g->keys)
-        return op_refuse(op, FAULT_INTERNAL, "out of memory");
-    uint64_t digest = it->digest;
-    digest_number(&digest, op->id); /* the same mail appended to a mailbox is another matter */
-    digest_number(&digest, outgoing_digest(it->out));
-    int r = idempotency_begin(g->keys, op->peer->uid, slice_of_str(name ? name : ""), it->key, digest,
-                              gateway_config(g)->key_lifetime_ms, &it->record, &op->fault);
-    if (r == IDEMPOTENCY_RUNNING) {
-        it->state = ITEM_KEY;
-        it->waiter.ready = key_ready;
-        idempotency_wait(it->record, &it->waiter);
-    } else if (r == IDEMPOTENCY_ENDED) {
-        const struct idempotency_answer *a = idempotency_answer(it->record);
-        struct smtp_sent sent = {.result = a->result,
-                                 .fault = fault_is_set(&a->fault) ? &a->fault : NULL,
-                                 .rejected = a->rejected};
-        item_end(it, &sent);
-        it->record = idempotency_unref(it->record);
-    }
-    return r;
-}
-
-static void take_wishes(const struct api_envelope *e, struct smtp_send_order *order)
-{
-    order->requiretls = e->requiretls;
-    if (e->deliver_by != RPC_ABSENT) {
-        order->by_mode = e->deliver_by_mode == API_BY_NOTIFY ? SMTP_BY_NOTIFY : SMTP_BY_RETURN;
-        order->by_s = e->deliver_by;
-    }
-    order->has_priority = e->mt_priority != RPC_ABSENT;
-    order->priority = order->has_priority ? (int) e->mt_priority : 0;
-}
-
-static void item_send(struct item *it)
-{
-    struct op *op = it->op;
-    struct smtp_send_order order = {
-        .out = it->out,
-        .notify = smtp_notify_set(&it->notify),
-        .ret = it->ret,
-        .envid = it->envid,
-        .text = op_text_owner(op),
-        .finished = item_finished,
-        .index = it->index,
-    };
-    int r = complete_envelope(it, &order);
-
-    if (it->envelope)
-        take_wishes(it->envelope, &order);
-    if (r == 0 && it->key.data) {
-        r = take_key(it);
-        if (r > 0)
-            return;
-    }
-    if (r == 0) {
-        it->state = ITEM_SENDING;
-        order.record = it->record;
-        r = smtp_send_submit(op, &order);
-        it->record = idempotency_unref(it->record);
-    }
-    if (r < 0)
-        item_fail(it, &op->fault);
-}
-
-static void item_planned(struct op *op, struct outgoing *out, void *arg, const struct fault *fault)
-{
-    struct item *it = arg;
-
-    (void) out;
-    if (fault)
-        item_fail(it, fault);
-    else
-        item_send(it);
-    advance(op);
-}
-
-static void item_begin(struct item *it)
-{
-    struct send_state *st = it->op->state;
-    struct outgoing_plan plan = {.transport = MIME_TRANSPORT_7BIT, .complete = !st->sendmail};
-
-    st->under_way++;
-    it->state = ITEM_PLANNING;
-    outgoing_plan(it->op, it->out, &plan, item_planned, it);
-}
-
 /* --- the answer --- */
 
-static void write_item(struct op *op, const struct item *it)
-{
-    const struct rpc_fault_context context = {.account = slice_of_str(account_name(op->account)),
-                                              .rejected = slice_of(it->rejected, it->rejected_len)};
-    if (!it->fault) {
-        json_write_raw(&op->w, slice_of(it->result, it->result_len));
-        return;
-    }
-    json_write_object_begin(&op->w);
-    json_write_key(&op->w, "error");
-    rpc_write_fault(&op->w, it->fault, &context);
-    json_write_object_end(&op->w);
-}
-
-static void fail_with(struct op *op, const struct item *it)
+static void fail_with(struct op *op, const struct smtp_item *it)
 {
     if (it->rejected)
         (void) !arena_dup_slice(&op->arena, slice_of(it->rejected, it->rejected_len), &op->rejected);
@@ -316,7 +54,7 @@ static bool all_failed_alike(const struct send_state *st)
 static void finish(struct op *op)
 {
     struct send_state *st = op->state;
-    struct item *first = &st->items[0];
+    struct smtp_item *first = &st->items[0];
 
     if (first->fault && (!st->list || (!op->stream && all_failed_alike(st)))) {
         fail_with(op, first);
@@ -331,26 +69,104 @@ static void finish(struct op *op)
         json_write_raw(&op->w, slice_of(first->refused, first->refused_len));
         json_write_object_end(&op->w);
     } else {
-        write_item(op, first);
+        smtp_item_write(op, first);
     }
     op_finish(op);
 }
 
-/* Begins what may begin, gives out what has ended in its turn, ends the op with the last. */
+/* --- the items --- */
+
+static void item_changed(struct smtp_item *it)
+{
+    struct send_state *st = it->op->state;
+
+    if (it->state == SMTP_ITEM_ENDED) {
+        st->under_way--;
+        st->ended++;
+        if (it->fault)
+            st->flight = 1; /* its connection may be gone: one of the others shall make the next, not each */
+    }
+    advance(it->op);
+}
+
+static void item_started(struct smtp_item *it, unsigned depth)
+{
+    struct send_state *st = it->op->state;
+
+    if (depth == st->flight)
+        return;
+    st->flight = depth;
+    op_again(it->op); /* not from here: the connection is about to be told what this one sends */
+}
+
+static void item_moved(struct smtp_item *it)
+{
+    struct send_state *st = it->op->state;
+    bool all = st->next == st->n; /* the sizes of all are known */
+    uint64_t given = 0, size = 0;
+
+    if (!it->op->progress)
+        return;
+    for (size_t i = 0; i < st->next; i++) {
+        given += st->items[i].given;
+        size += st->items[i].size;
+        all = all && st->items[i].state >= SMTP_ITEM_READY;
+    }
+    op_progress(it->op, given, all ? size : 0);
+}
+
+/* The next in order that waits for its turn; NULL: none. */
+static struct smtp_item *next_ready(struct send_state *st)
+{
+    while (st->oldest < st->n && st->items[st->oldest].state == SMTP_ITEM_ENDED)
+        st->oldest++;
+    for (size_t i = st->oldest; i < st->next; i++)
+        if (st->items[i].state == SMTP_ITEM_READY)
+            return &st->items[i];
+    return NULL;
+}
+
+static size_t count_sending(const struct send_state *st)
+{
+    size_t n = 0;
+
+    for (size_t i = st->oldest; i < st->next; i++)
+        n += st->items[i].state == SMTP_ITEM_SENDING;
+    return n;
+}
+
+/* One thing that is due; false: nothing is. */
+static bool act(struct send_state *st)
+{
+    struct smtp_item *it;
+
+    if (st->next < st->n && st->under_way < AHEAD) {
+        st->under_way++;
+        smtp_item_begin(&st->items[st->next++]);
+        return true;
+    }
+    it = next_ready(st);
+    if (!it || count_sending(st) >= st->flight)
+        return false;
+    smtp_item_submit(it, st->group);
+    return true;
+}
+
+/* Begins and sends what may be, gives out what has ended in its turn, ends the op with the last. */
 static void advance(struct op *op)
 {
     struct send_state *st = op->state;
 
-    /* Items can end inside item_begin(): they are seen by the loop that has begun them. */
-    if (st->advancing)
+    /* Items can change inside act(): that is seen by the loop around it. */
+    if (st->advancing || op_has_ended(op))
         return;
     st->advancing = true;
-    while (st->next < st->n && st->under_way < DEPTH)
-        item_begin(&st->items[st->next++]);
+    while (act(st))
+        ;
     st->advancing = false;
-    while (st->list && st->emitted < st->n && st->items[st->emitted].state == ITEM_ENDED) {
+    while (st->list && st->emitted < st->n && st->items[st->emitted].state == SMTP_ITEM_ENDED) {
         op_item_begin(op);
-        write_item(op, &st->items[st->emitted++]);
+        smtp_item_write(op, &st->items[st->emitted++]);
         if (op_item_end(op) < 0) {
             op_fail(op, NULL);
             return;
@@ -362,21 +178,7 @@ static void advance(struct op *op)
 
 /* --- preparing --- */
 
-static int take_envelope(struct item *it, const struct api_envelope *e)
-{
-    if (!e)
-        return 0;
-    it->envelope = e;
-    it->from = e->from;
-    it->to = e->to;
-    it->notify = e->notify;
-    it->envid = e->envid.len ? e->envid : SLICE_EMPTY;
-    if (e->ret != RPC_ENUM_ABSENT)
-        it->ret = e->ret == API_RET_FULL ? SMTP_RET_FULL : SMTP_RET_HDRS;
-    return 0;
-}
-
-static int prepare_item(struct op *op, struct item *it, const struct api_smtp_item *p, const char *name)
+static int prepare_item(struct op *op, struct smtp_item *it, const struct api_smtp_item *p, const char *name)
 {
     const char *what = p->message ? "message" : "raw";
 
@@ -385,13 +187,8 @@ static int prepare_item(struct op *op, struct item *it, const struct api_smtp_it
         if (!what)
             return op_refuse(op, FAULT_INTERNAL, "out of memory");
     }
-    if (p->idempotency_key.data) {
-        it->key = p->idempotency_key;
-        it->digest = digest_of(p);
-    }
-    int r = take_envelope(it, p->envelope);
-    if (r < 0)
-        return r;
+    smtp_item_take(it, p);
+    it->complete = true;
     return p->message ? outgoing_message(op, p->message, what, &it->out) : outgoing_raw(op, &p->raw, what, &it->out);
 }
 
@@ -400,14 +197,36 @@ static int allocate(struct op *op, size_t n)
     struct send_state *st = op->state;
 
     st->items = calloc(n, sizeof(*st->items));
-    if (!st->items)
+    if (st->list)
+        st->group = smtp_group_new();
+    if (!st->items || (st->list && !st->group))
         return op_refuse(op, FAULT_INTERNAL, "out of memory");
     st->n = n;
+    st->flight = 1;
     for (size_t i = 0; i < n; i++) {
         st->items[i].op = op;
         st->items[i].index = i;
+        st->items[i].changed = item_changed;
+        st->items[i].started = item_started;
+        st->items[i].moved = item_moved;
     }
     return 0;
+}
+
+/* What was added in the session leaves it: whatever becomes of it is told here. */
+static int prepare_batch(struct op *op)
+{
+    struct send_state *st = op->state;
+    size_t n = op->session ? smtp_batch_count(op->session) : 0;
+
+    if (n == 0)
+        return op_refuse(op, FAULT_INVALID_PARAMS, "message: one of message, raw and messages must be given%s",
+                         op->session ? ", or something added before" : "");
+    st->list = true;
+    int r = allocate(op, n);
+    if (r == 0)
+        smtp_batch_take(op->session, st->items);
+    return r;
 }
 
 static int send_prepare(struct op *op)
@@ -415,15 +234,14 @@ static int send_prepare(struct op *op)
     const struct api_smtp_send_params *p = op->params;
     struct send_state *st = op->state;
     const struct api_smtp_item *items = p->messages.given ? p->messages.items : &p->item;
+    bool none = !p->messages.given && !p->item.message && p->item.raw.kind == RPC_CONTENT_ABSENT;
 
     st->list = p->messages.given;
-    if (!st->list && !p->item.message && p->item.raw.kind == RPC_CONTENT_ABSENT)
-        return op_refuse(op, FAULT_INVALID_PARAMS, "message: one of message, raw and messages must be given");
-    if (st->list && (p->item.envelope || p->item.idempotency_key.data))
-        return op_refuse(op, FAULT_INVALID_PARAMS, "%s: with messages, each has its own",
+    if ((st->list || none) && (p->item.envelope || p->item.idempotency_key.data))
+        return op_refuse(op, FAULT_INVALID_PARAMS, none ? "%s: it belongs to message or raw" : "%s: with messages, each has its own",
                          p->item.envelope ? "envelope" : "idempotency_key");
-    int r = allocate(op, st->list ? p->messages.n : 1);
-    for (size_t i = 0; r == 0 && i < st->n; i++) {
+    int r = none ? prepare_batch(op) : allocate(op, st->list ? p->messages.n : 1);
+    for (size_t i = 0; !none && r == 0 && i < st->n; i++) {
         const char *name = st->list ? arena_printf(&op->arena, "messages[%zu]", i) : NULL;
         r = prepare_item(op, &st->items[i], &items[i], name);
     }
@@ -449,10 +267,11 @@ static int send_run(struct op *op)
 {
     struct send_state *st = op->state;
 
-    if (st->list) {
+    if (st->list && !st->begun) {
         json_write_object_begin(&op->w);
         op_list_begin(op, "results");
     }
+    st->begun = true;
     advance(op);
     return OP_WAIT;
 }
@@ -461,18 +280,10 @@ static void send_free(struct op *op)
 {
     struct send_state *st = op->state;
 
-    for (size_t i = 0; i < st->n; i++) {
-        struct item *it = &st->items[i];
-        if (it->state == ITEM_KEY)
-            idempotency_wait_cancel(&it->waiter);
-        idempotency_unref(it->record);
-        outgoing_unref(it->out);
-        free(it->result);
-        free(it->rejected);
-        free(it->refused);
-        free(it->fault);
-    }
+    for (size_t i = 0; i < st->n; i++)
+        smtp_item_done(&st->items[i]);
     free(st->items);
+    smtp_group_unref(st->group);
 }
 
 const struct op_handler smtp_send_handler = {

@@ -6,186 +6,52 @@
 #include "gateway.h"
 #include "methods.h"
 #include "must.h"
-#include "smtp_client.h"
-#include "smtp_send.h"
+#include "smtp_manual.h"
+#include "smtp_item.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* --- a step --- */
-
-struct step {
-    struct op_exchange ox; /* first */
-    enum smtp_verb verb;
-    struct slice argument, response;
-    struct smtp_command before, command;
-    bool has_before;
-    struct smtp_transaction envelope;
-    struct smtp_recipient recipient;
-    struct smtp_login login;
-    char *username;
-    struct outgoing *out;    /* of smtp.data */
-    struct body_owner *text; /* what slices of the parameters live in */
-    struct buffer reply;
-    int code;
-    struct fault fault;
-};
-
-static struct step *step_of(struct exchange *x)
+/* NULL with op->fault: the session has ended. */
+static const struct engine *engine_of(struct op *op)
 {
-    return container_of(container_of(x, struct op_exchange, x), struct step, ox);
-}
-
-static void release(struct step *s)
-{
-    secret_unref(s->login.secret);
-    free(s->username);
-    outgoing_unref(s->out);
-    body_owner_unref(s->text);
-    buffer_done(&s->reply);
-}
-
-static void dispose(struct op_exchange *ox)
-{
-    release(container_of(ox, struct step, ox));
-}
-
-static int submit_command(struct step *s, struct fault *fault)
-{
-    smtp_command_init(&s->command, s->verb, s->argument);
-    s->command.response = s->response;
-    s->command.envelope = &s->envelope;
-    s->command.login = &s->login;
-    s->command.request.base.owner = &s->ox.x;
-    return smtp_client_submit(session_engine(s->ox.x.session), &s->command.request, fault);
-}
-
-/* The command that has to be said first; SMTP_VERB_COUNT: none. */
-static enum smtp_verb verb_before(const struct step *s, const struct engine *e)
-{
-    enum smtp_dialogue now = smtp_client_dialogue(e);
-
-    if (s->verb == SMTP_VERB_MAIL && smtp_client_needs_rset(e) && (now == SMTP_DIALOGUE_READY || now == SMTP_DIALOGUE_AUTHENTICATED))
-        return SMTP_VERB_RSET;
-    return s->verb == SMTP_VERB_BODY && now == SMTP_DIALOGUE_RECIPIENT_SENT ? SMTP_VERB_DATA : SMTP_VERB_COUNT;
-}
-
-static int step_start(struct exchange *x, struct session *session, struct fault *fault)
-{
-    struct step *s = step_of(x);
-    enum smtp_verb before = verb_before(s, session_engine(session));
-
-    s->has_before = before != SMTP_VERB_COUNT;
-    if (!s->has_before)
-        return submit_command(s, fault);
-    smtp_command_init(&s->before, before, SLICE_EMPTY);
-    s->before.request.base.owner = x;
-    return smtp_client_submit(session_engine(session), &s->before.request, fault);
-}
-
-static void step_event(struct exchange *x, struct session *session, const struct engine_event *event)
-{
-    struct step *s = step_of(x);
-    const struct smtp_event *ev = container_of((struct engine_event *) (void *) (uintptr_t) event, struct smtp_event, base);
-
-    (void) session;
-    if (event->type == ENGINE_EVENT_REPLY) {
-        s->code = ev->reply.code;
-        buffer_clear(&s->reply);
-        (void) !buffer_append_slice(&s->reply, ev->reply.text);
-    } else if (event->type == ENGINE_EVENT_DONE && event->fault) {
-        if (!fault_is_set(&s->fault))
-            s->fault = *event->fault;
-    } else if (event->type == ENGINE_EVENT_DONE && s->has_before && event->request == &s->before.request.base) {
-        (void) !submit_command(s, &s->fault);
-    }
-}
-
-static ssize_t step_body(struct exchange *x, struct engine_request *request, const char **ret, bool *ret_last)
-{
-    (void) request;
-    return outgoing_next(step_of(x)->out, ret, ret_last);
-}
-
-/* {code, enhanced, lines} */
-static void write_answer(struct json_writer *w, int code, struct slice text)
-{
-    char enhanced[16], other[16];
-
-    smtp_enhanced_code(text, code, enhanced);
-    json_write_object_begin(w);
-    json_write_member_int(w, "code", code);
-    json_write_member_str(w, "enhanced", enhanced[0] ? enhanced : NULL);
-    json_write_key(w, "lines");
-    json_write_array_begin(w);
-    for (bool more = true; more;) {
-        size_t end = slice_find(text, '\n');
-        struct slice line = slice_to(text, end);
-        more = end < text.len;
-        text = slice_from(text, end + 1);
-        json_write_string(w, slice_trim(slice_from(line, smtp_enhanced_code(line, code, other))));
-    }
-    json_write_array_end(w);
-    json_write_object_end(w);
-}
-
-static void step_done(struct exchange *x, const struct fault *fault)
-{
-    struct step *s = step_of(x);
-    const struct fault *why = fault ? fault : fault_is_set(&s->fault) ? &s->fault : NULL;
-    struct op *op = op_exchange_end(x, why);
-
-    if (op && why) {
-        op_fail(op, NULL);
-    } else if (op) {
-        write_answer(&op->w, s->code, buffer_slice(&s->reply));
-        op_finish(op);
-    }
-    release(s);
-}
-
-static const struct exchange_ops step_ops = {
-    .name = "smtp.step", .start = step_start, .event = step_event, .body = step_body, .done = step_done};
-
-static struct step *step_new(struct op *op, enum smtp_verb verb)
-{
-    struct step *s = op_exchange_new(op, sizeof(*s), &step_ops);
-
-    s->ox.dispose = dispose;
-    s->verb = verb;
-    s->text = body_owner_ref(op_text_owner(op));
-    s->ox.x.complete = true;
-    smtp_transaction_init(&s->envelope);
-    s->envelope.recipients = &s->recipient;
-    buffer_init(&s->reply, SMTP_REPLY_MAX);
-    return s;
-}
-
-static int step_submit(struct step *s)
-{
-    int r = op_exchange_submit(&s->ox, PROTOCOL_SMTP);
-    return r < 0 ? r : OP_WAIT;
+    if (op->session->manual)
+        return smtp_manual_engine(op->session);
+    struct session *net = op_session_net(op->session);
+    if (!net)
+        fault_set(&op->fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
+    return net ? session_engine(net) : NULL;
 }
 
 /* --- commands of one word, or of a word and a text --- */
 
 static int run_word(struct op *op, enum smtp_verb verb)
 {
-    return step_submit(step_new(op, verb));
+    return smtp_step_run(smtp_step_new(op, verb));
 }
 
 static int run_text(struct op *op, enum smtp_verb verb)
 {
     const struct api_smtp_text_params *p = op->params;
-    struct step *s = step_new(op, verb);
+    struct smtp_step_call *s = smtp_step_new(op, verb);
 
     s->argument = p->text.data ? p->text : SLICE_EMPTY;
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 static int ehlo_run(struct op *op)
 {
     return run_text(op, SMTP_VERB_EHLO);
+}
+
+static int send_greeting_run(struct op *op)
+{
+    const struct api_smtp_text_params *p = op->params;
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_EHLO);
+
+    s->argument = p->text.data ? p->text : SLICE_EMPTY;
+    s->falls_back = true;
+    return smtp_step_run(s);
 }
 
 static int helo_run(struct op *op)
@@ -234,6 +100,7 @@ static int starttls_run(struct op *op)
 }
 
 const struct op_handler smtp_ehlo_handler = {.run = ehlo_run};
+const struct op_handler smtp_send_greeting_handler = {.run = send_greeting_run};
 const struct op_handler smtp_helo_handler = {.run = helo_run};
 const struct op_handler smtp_start_data_handler = {.run = start_data_run};
 const struct op_handler smtp_rset_handler = {.run = rset_run};
@@ -254,16 +121,24 @@ static bool is_ascii(struct slice s)
     return true;
 }
 
+/* Who carries the bytes of a session without a connection answers for them. */
+static int check_sender(struct op *op, const char *what, struct slice address)
+{
+    if (op->session->manual)
+        return 0;
+    return access_check_sender(account_config(op->account), op->peer, what, address, &op->fault);
+}
+
 static int mail_run(struct op *op)
 {
     static const enum smtp_body_type types[] = {
         [API_BODY_7BIT] = SMTP_BODY_7BIT, [API_BODY_8BITMIME] = SMTP_BODY_8BITMIME, [API_BODY_BINARYMIME] = SMTP_BODY_BINARYMIME};
     const struct api_smtp_mail_params *p = op->params;
 
-    int r = access_check_sender(account_config(op->account), op->peer, "envelope sender", p->from, &op->fault);
+    int r = check_sender(op, "envelope sender", p->from);
     if (r < 0)
         return r;
-    struct step *s = step_new(op, SMTP_VERB_MAIL);
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_MAIL);
     s->envelope.from = p->from;
     s->envelope.has_size = p->size != RPC_ABSENT;
     s->envelope.size = s->envelope.has_size ? (uint64_t) p->size : 0;
@@ -273,24 +148,32 @@ static int mail_run(struct op *op)
     if (p->ret != RPC_ENUM_ABSENT)
         s->envelope.ret = p->ret == API_RET_FULL ? SMTP_RET_FULL : SMTP_RET_HDRS;
     s->envelope.envid = p->envid.data ? p->envid : SLICE_EMPTY;
-    return step_submit(s);
+    s->envelope.requiretls = p->requiretls;
+    if (p->deliver_by != RPC_ABSENT) {
+        s->envelope.by_mode = p->deliver_by_mode == API_BY_NOTIFY ? SMTP_BY_NOTIFY : SMTP_BY_RETURN;
+        s->envelope.by_s = p->deliver_by;
+    }
+    s->envelope.has_priority = p->mt_priority != RPC_ABSENT;
+    s->envelope.priority = s->envelope.has_priority ? (int) p->mt_priority : 0;
+    return smtp_step_run(s);
 }
 
 static int rcpt_run(struct op *op)
 {
     const struct api_smtp_rcpt_params *p = op->params;
-    struct step *s = step_new(op, SMTP_VERB_RCPT);
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_RCPT);
 
     s->recipient.address = p->to;
     s->recipient.notify = smtp_notify_set(&p->notify);
     s->recipient.orcpt = p->orcpt.data ? p->orcpt : SLICE_EMPTY;
     s->envelope.n_recipients = 1;
     s->envelope.smtputf8 = !is_ascii(p->to);
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 struct data_state {
     struct outgoing *out;
+    struct op_session *session; /* in which it waits */
 };
 
 static int data_prepare(struct op *op)
@@ -301,22 +184,43 @@ static int data_prepare(struct op *op)
     return r < 0 ? r : OP_WAIT;
 }
 
+/* What the server would not take, or would spoil. */
+static int check_message(struct op *op, const struct outgoing_facts *facts)
+{
+    const struct engine *e = engine_of(op);
+
+    if (!e)
+        return -ENOENT;
+    const struct smtp_capabilities *caps = smtp_client_capabilities(e);
+    if (facts->needs_binary)
+        return op_refuse(op, FAULT_BAD_MESSAGE, "the message holds NUL or lines over 998 bytes, which DATA cannot carry");
+    if (facts->needs_8bit && !smtp_has(caps, SMTP_EXT_8BITMIME))
+        return op_refuse(op, FAULT_BAD_MESSAGE, "the message has bytes beyond ASCII, and the server does not offer 8BITMIME");
+    if (facts->needs_utf8 && !smtp_has(caps, SMTP_EXT_SMTPUTF8))
+        return op_refuse(op, FAULT_MISSING_EXTENSION, "the header has bytes beyond ASCII, and the server does not offer SMTPUTF8");
+    if (caps->size_max && facts->size > caps->size_max)
+        return op_refuse(op, FAULT_BAD_MESSAGE, "the message has %llu bytes, the server takes %llu", (unsigned long long) facts->size,
+                         (unsigned long long) caps->size_max);
+    return 0;
+}
+
 static int data_send(struct op *op, struct outgoing *out)
 {
     const struct outgoing_facts *facts = outgoing_facts(out);
 
     for (size_t i = 0; i < facts->n_authors; i++) {
-        int r = access_check_sender(account_config(op->account), op->peer, "From or Sender", facts->authors[i], &op->fault);
+        int r = check_sender(op, "From or Sender", facts->authors[i]);
         if (r < 0)
             return r;
     }
-    if (facts->needs_binary)
-        return op_refuse(op, FAULT_BAD_MESSAGE, "the message holds NUL or lines over 998 bytes, which DATA cannot carry");
-    struct step *s = step_new(op, SMTP_VERB_BODY);
+    int r = check_message(op, facts);
+    if (r < 0)
+        return r;
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_BODY);
     s->out = outgoing_ref(out);
     s->ox.x.changes = true;
     outgoing_rewind(out);
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 static void data_planned(struct op *op, struct outgoing *out, void *arg, const struct fault *fault)
@@ -331,6 +235,7 @@ static void data_planned(struct op *op, struct outgoing *out, void *arg, const s
 static int data_run(struct op *op)
 {
     struct data_state *st = op->state;
+    st->session = op->session;
     const struct outgoing_plan plan = {.transport = MIME_TRANSPORT_7BIT};
 
     outgoing_plan(op, st->out, &plan, data_planned, NULL);
@@ -339,7 +244,10 @@ static int data_run(struct op *op)
 
 static void data_free(struct op *op)
 {
-    outgoing_unref(((struct data_state *) op->state)->out);
+    struct data_state *st = op->state;
+
+    smtp_manual_forget(st->session, op);
+    outgoing_unref(st->out);
 }
 
 const struct op_handler smtp_mail_handler = {.run = mail_run};
@@ -349,49 +257,58 @@ const struct op_handler smtp_data_handler = {
 
 /* --- who we are --- */
 
+/* What the session's engine knows of its account. */
+static struct engine_config config_of(const struct op_session *s)
+{
+    if (s->manual)
+        return *smtp_manual_config(s);
+    const struct endpoint *e = pool_endpoint(s->lease.pool);
+    struct engine_config config = e->engine;
+    config.host = e->host;
+    config.port = e->port;
+    return config;
+}
+
 static int login_run(struct op *op)
 {
     const struct api_smtp_login_params *p = op->params;
-    struct step *s = step_new(op, SMTP_VERB_LOGIN);
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_LOGIN);
     struct smtp_login *login = &s->login;
-    const struct endpoint *e = pool_endpoint(op->session->lease.pool);
 
     s->username = strndup(p->username.data, p->username.len);
     login->secret = secret_new(p->password.data, p->password.len);
     if (!s->username || !login->secret) {
-        release(s);
+        smtp_step_release(s);
         free(s);
         return op_refuse(op, FAULT_INTERNAL, "out of memory");
     }
-    login->config = e->engine;
-    login->config.host = e->host;
-    login->config.port = e->port;
+    login->config = config_of(op->session);
     login->config.username = s->username;
     login->config.authzid = NULL;
     login->config.wants_login = true;
     if (login->config.has_token)
         login->config.methods[0] = NULL; /* they are for the token */
     login->config.has_token = false;
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 static int authenticate_run(struct op *op)
 {
     const struct api_smtp_authenticate_params *p = op->params;
-    struct step *s = step_new(op, SMTP_VERB_AUTH);
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_AUTH);
 
     s->argument = p->mechanism;
     s->response = p->secret;
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 static int response_run(struct op *op)
 {
     const struct api_smtp_text_params *p = op->params;
-    struct step *s = step_new(op, SMTP_VERB_AUTH_LINE);
+    struct smtp_step_call *s = smtp_step_new(op, SMTP_VERB_AUTH_LINE);
 
     s->response = p->text;
-    return step_submit(s);
+    return smtp_step_run(s);
 }
 
 const struct op_handler smtp_login_handler = {.run = login_run};
@@ -400,26 +317,21 @@ const struct op_handler smtp_send_authentication_data_handler = {.run = response
 
 /* --- what is known --- */
 
-static const struct engine *engine_of(struct op *op)
-{
-    struct session *net = op_session_net(op->session);
-    if (!net)
-        fault_set(&op->fault, -ENOENT, FAULT_NO_SUCH_SESSION, NULL, "the session has ended");
-    return net ? session_engine(net) : NULL;
-}
-
 static int connect_run(struct op *op)
 {
     const struct api_smtp_connect_params *p = op->params;
+    if (op->session->manual)
+        return op_refuse(op, FAULT_INVALID_PARAMS, "session: it has no connection (manual)");
     const struct engine *e = engine_of(op);
     const struct endpoint *at = pool_endpoint(op->session->lease.pool);
-
     if (!e)
         return -ENOENT;
     if ((p->host.data && !slice_eq_ci(p->host, slice_of_str(at->host))) || (p->port != RPC_ABSENT && p->port != at->port))
         return op_refuse(op, FAULT_INVALID_PARAMS, "%s: the session is connected to another server",
                          p->host.data && !slice_eq_ci(p->host, slice_of_str(at->host)) ? "host" : "port");
-    write_answer(&op->w, 220, slice_of_str(smtp_client_greeting(e)));
+    json_write_object_begin(&op->w);
+    smtp_write_answer(&op->w, 220, slice_of_str(smtp_client_greeting(e)));
+    json_write_object_end(&op->w);
     return OP_DONE;
 }
 
@@ -497,7 +409,10 @@ static int set_debuglevel_run(struct op *op)
 {
     const struct api_debuglevel_params *p = op->params;
 
-    op_session_set_trace(op->session, p->level > 0);
+    if (op->session->manual)
+        smtp_manual_set_trace(op->session, p->level > 0);
+    else
+        op_session_set_trace(op->session, p->level > 0);
     json_write_object_begin(&op->w);
     json_write_object_end(&op->w);
     return OP_DONE;

@@ -2,6 +2,7 @@
 #include "op_core.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "must.h"
 
 #include <errno.h>
@@ -94,6 +95,7 @@ static void core_init(struct op_core *core, struct client *c, struct rpc_request
     if (timeout == 0)
         timeout = gateway_config(g)->call_timeout_ms;
     uint64_t now = loop_now_ms(g->loop);
+    core->op.started_ms = now;
     core->op.deadline_ms = timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout;
     arena_init(&core->op.arena, OP_ARENA_MAX);
     core->client = c;
@@ -137,6 +139,13 @@ struct body_owner *op_text_owner(struct op *op)
         core->charged = 0;
     }
     return &core->text->owner;
+}
+
+struct body_owner *op_text_keep(struct op *op)
+{
+    struct body_owner *owner = op_text_owner(op);
+    op_core_of(op)->text->kept = true;
+    return owner;
 }
 
 static int charge_text(struct op_core *core)
@@ -189,7 +198,7 @@ static unsigned rights_needed(enum rpc_permission p)
 
 static enum protocol method_protocol(const struct rpc_method *m)
 {
-    if (strncmp(m->name, "imap.", 5) == 0)
+    if (strncmp(m->name, "imap.", 5) == 0 || strncmp(m->name, "event.", 6) == 0)
         return PROTOCOL_IMAP;
     return strncmp(m->name, "pop3.", 5) == 0 ? PROTOCOL_POP3 : PROTOCOL_SMTP;
 }
@@ -218,8 +227,12 @@ static int find_where(struct op_core *core)
         op->session = op_session_find(core->client, op->common->session, &op->fault);
         if (!op->session)
             return -ENOENT;
-        op->account = account_ref(op->session->account);
-        op->rights = access_rights(account_config(op->account), op->peer);
+        if (op->session->account) {
+            op->account = account_ref(op->session->account);
+            op->rights = access_rights(account_config(op->account), op->peer);
+        } else {
+            op->rights = RIGHTS_ALL; /* nothing of anybody's can be reached from it */
+        }
         if ((op->rights & rights) != rights) {
             fault_set(&op->fault, -EACCES, FAULT_DENIED, NULL, "this peer may not do that with this account");
             return -EACCES;
@@ -227,6 +240,9 @@ static int find_where(struct op_core *core)
         if (op->method->where != RPC_LOCAL && op->session->protocol != method_protocol(op->method))
             return op_refuse(op, FAULT_INVALID_PARAMS, "session: it is one of %s",
                              protocol_name(op->session->protocol));
+        if (op->session->manual && !(op->method->flags & RPC_MANUAL))
+            return op_refuse(op, FAULT_INVALID_PARAMS, "session: it has no connection (manual), and %s needs one",
+                             op->method->name);
         return 0;
     }
     if (op->common->account.data)
@@ -239,6 +255,9 @@ static int find_where(struct op_core *core)
                                   rights, &op->account, &op->fault);
     if (r == 0 && op->account)
         op->rights = access_rights(account_config(op->account), op->peer);
+    if (r == 0 && !op->account && op->method->flags & RPC_ACCOUNT_OPTIONAL &&
+        !access_has_any(accounts_config(op->gateway->accounts), op->peer))
+        r = fault_set(&op->fault, -EACCES, FAULT_DENIED, NULL, "this peer has no right on anything");
     return r;
 }
 
@@ -449,6 +468,16 @@ static void deadline_over(void *arg)
     op_core_end(core, &fault);
 }
 
+void op_set_deadline(struct op *op, uint64_t deadline_ms)
+{
+    struct op_core *core = op_core_of(op);
+    op->deadline_ms = deadline_ms;
+    if (core->deadline.due_ms) {
+        loop_timer_clear(&core->deadline); /* it may be for later now */
+        loop_timer_set_at(&core->deadline, deadline_ms);
+    }
+}
+
 static void drop_jobs(struct op_core *core)
 {
     struct op_job *j;
@@ -474,6 +503,10 @@ static void dismantle(struct op_core *core)
     op->fault.outcome = MAX(op->fault.outcome, outcome);
     if (op->fault.outcome == OUTCOME_UNKNOWN)
         op->fault.retry = RETRY_NO;
+    if (core->opening && fault_is_set(&op->fault) && !op->fault.stage) {
+        op->fault.stage = lease_stage(&core->opening->lease);
+        op->fault.protocol = protocol_name(core->opening->protocol);
+    }
     op_readings_drop(core);
     drop_jobs(core);
     op_spool_waits_done(core);
@@ -496,6 +529,8 @@ static void dismantle(struct op_core *core)
     op_answer_done(core);
     account_unref(op->account);
     arena_done(&op->arena);
+    if (core->text && core->text->kept)
+        rpc_request_detach(core->text->request);
     if (core->text)
         body_owner_unref(&core->text->owner);
     else
@@ -503,6 +538,7 @@ static void dismantle(struct op_core *core)
     spool_budget_give(&core->user->memory, core->charged);
     core->user->calls--;
     g->n_calls--;
+    metrics_count_call(g->metrics, op->id, op->fault.kind, loop_now_ms(g->loop) - op->started_ms);
     user_unref(core->user);
     list_remove(&core->link);
     core->in_call = 0;

@@ -80,7 +80,7 @@ struct op {
     const struct rpc_common *common; /* its beginning */
     const struct peer *peer;
     struct exchange_owner owner;
-    uint64_t deadline_ms; /* loop time */
+    uint64_t started_ms, deadline_ms; /* loop time */
     enum rpc_form form;
     bool stream, progress;
     struct account *account;    /* a reference; NULL for methods that name none */
@@ -112,6 +112,8 @@ static inline bool op_has_ended(const struct op *op)
 {
     return op->state_now == OP_ENDED;
 }
+/* From a handler whose call means something else by `timeout`: when the call must be over (loop time). */
+void op_set_deadline(struct op *op, uint64_t deadline_ms);
 /* For prepare() and run(): `return op_refuse(op, FAULT_INVALID_PARAMS, "…")`. Sets op->fault, returns -EINVAL. */
 int op_refuse(struct op *op, enum fault_kind kind, const char *fmt, ...) ATTR_PRINTF(3, 4) ATTR_COLD;
 
@@ -124,6 +126,9 @@ int op_collect(struct op *op, const struct rpc_content *c, const char *name, str
 /* What the strings and slices of the parameters live in: an exchange that needs them after the op's end takes a
  * reference (body_new_slice() does so too) or a copy. */
 struct body_owner *op_text_owner(struct op *op);
+
+/* The same for what stays as long as a session does: the request is not counted as one of the connection's calls then. */
+struct body_owner *op_text_keep(struct op *op);
 
 /* --- results --- */
 /* Key and Content object, in the caller's form (op->form; RPC_FORM_PIPE is op_pipe_open()'s matter, here it is answered
@@ -160,6 +165,12 @@ struct spool *op_spool_new(struct op *op, uint64_t limit);
 /* spool_write() on behalf of an exchange: while the budget is used up the exchange is paused, and resumed by itself;
  * when there will be no room the op fails. 0, or <0 with op->fault. */
 int op_spool_write(struct op_exchange *ox, struct spool *s, struct slice piece) ATTR_WARN_UNUSED;
+
+/* Memory of a fixed size that outlives the call (what a session keeps), charged to the caller until it is freed. NULL with
+ * op->fault: FAULT_LIMIT, the caller has used up what it may. */
+struct memory_charge;
+struct memory_charge *op_charge(struct op *op, uint64_t bytes);
+void memory_charge_free(struct memory_charge *c); /* accepts NULL */
 
 /* --- pipes: `content: "pipe"`, for bytes that are passed on while they come --- */
 /* Writes key and `{"fd": n, "size": size}` (size UINT64_MAX: left out). The bytes follow by op_pipe_write(); the
@@ -236,12 +247,16 @@ struct op_session {
     enum protocol protocol;
     struct account *account;
     struct client *client;
-    bool readonly, manual;
+    bool readonly;
+    bool manual; /* there is no connection and no lease: the client carries the bytes */
     /* The protocol's own: what a handler keeps between calls (the selected mailbox…). `free_state` runs at the end. */
     void *state;
     void (*free_state)(void *state);
     /* What the server says while no call is under way; may be set by the handler of *.open. */
     void (*notice)(struct op_session *s, const struct engine_event *event);
+    /* Each line of the dialogue, once op_session_set_trace() was called; may be set like `notice`. */
+    void (*trace)(struct op_session *s, bool outgoing, struct slice line);
+    bool tells_trace;
     struct op_session_core *core;
 };
 /* For the handlers of *.open, from run(): leases a connection. `opened` is called from the loop when it is ready; it
@@ -249,14 +264,19 @@ struct op_session {
  * op->fault. `login`: go through the login (false: the client does it step by step). */
 int op_session_open(struct op *op, enum protocol protocol, bool login,
                     void (*opened)(struct op *op, struct op_session *s, struct session *net)) ATTR_WARN_UNUSED;
+/* The same for a session without a connection, ready at once; `state` is the handler's matter. The op need not name an account.
+ * NULL with op->fault. */
+struct op_session *op_session_open_manual(struct op *op, enum protocol protocol, uint64_t idle_ms, uint64_t max_ms);
 /* The last call (quit, logout): the lease ends when the op has finished. `orderly`: QUIT or LOGOUT is still to be said
  * by net; false: it has been, or is not wanted. */
 void op_session_end(struct op_session *s, bool orderly);
 /* Gives the connection to whoever holds the other end of `fd` (lease_hand_over()); the session ends for its client when the
  * op has finished, and the connection lives on. <0 with op->fault: the descriptor stays the caller's. */
 int op_session_hand_over(struct op *op, int fd, struct slice ahead) ATTR_WARN_UNUSED;
-/* `trace` notifications to the session's client: {session, outgoing, line}. */
+/* `trace` notifications to the session's client: {session, outgoing, line}; off, lines still go to s->trace. */
 void op_session_set_trace(struct op_session *s, bool on);
+/* One such notification, of a session without a connection. */
+void op_session_trace(struct op_session *s, bool outgoing, struct slice line);
 /* For results: key and {"fd": n}; takes the descriptor in any case. */
 int op_write_fd(struct op *op, const char *key, int fd) ATTR_WARN_UNUSED;
 /* The connection behind it; NULL when it is gone. */

@@ -29,6 +29,7 @@ struct op_text {
     struct rpc_request *request;
     struct user *user;
     uint64_t charged;
+    bool kept; /* op_text_keep() */
 };
 
 struct op_core {
@@ -137,6 +138,7 @@ struct op_session_core {
     struct list link;          /* client->sessions */
     struct list queue;         /* struct op_core by session_link: the first is the one that runs */
     struct loop_timer idle, max;
+    uint64_t idle_ms; /* session_idle */
     bool ready, ended;
     uint64_t opened_ms, used_ms; /* loop time */
     struct fault why;            /* of its end */

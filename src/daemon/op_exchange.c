@@ -241,6 +241,33 @@ int op_spool_write(struct op_exchange *ox, struct spool *s, struct slice piece)
     return 0;
 }
 
+/* --- memory that outlives the call --- */
+
+struct memory_charge {
+    struct user *user; /* a reference */
+    uint64_t bytes;
+};
+
+struct memory_charge *op_charge(struct op *op, uint64_t bytes)
+{
+    struct user *user = op_core_of(op)->user;
+    if (spool_budget_take(&user->memory, bytes, &op->fault) < 0)
+        return NULL;
+    struct memory_charge *c = must_calloc(1, sizeof(*c));
+    c->user = user_ref(user);
+    c->bytes = bytes;
+    return c;
+}
+
+void memory_charge_free(struct memory_charge *c)
+{
+    if (!c)
+        return;
+    spool_budget_give(&c->user->memory, c->bytes);
+    user_unref(c->user);
+    free(c);
+}
+
 /* --- jobs --- */
 
 static void job_done(struct worker_job *wj)

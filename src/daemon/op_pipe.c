@@ -18,6 +18,7 @@ struct op_pipe {
     struct op_core *core;
     int fd; /* -1: closed */
     struct loop_io io;
+    struct loop_timer stall; /* while a server waits for the reader */
     struct buffer waiting;
     struct spool *spool; /* where the bytes come from, when all of them are there */
     uint64_t spool_offset;
@@ -27,6 +28,7 @@ struct op_pipe {
 
 static void pipe_close(struct op_pipe *p)
 {
+    loop_timer_done(&p->stall);
     loop_io_done(&p->io);
     if (p->fd >= 0)
         close(p->fd);
@@ -64,6 +66,22 @@ static void pipe_fail(struct op_pipe *p, int err)
         fault_set(&fault, -err, FAULT_STORAGE, NULL, "pipe: %s", strerror(err));
     pipe_close(p);
     op_fail(op, &fault);
+}
+
+/* Who does not read keeps a connection from others. */
+static void pipe_stalled(void *arg)
+{
+    struct op_pipe *p = arg;
+    struct op *op = &p->core->op;
+    struct fault fault = {.limit = "client_stall"};
+    fault_set(&fault, -ETIMEDOUT, FAULT_LIMIT, NULL, "nobody took anything from the pipe for client_stall");
+    pipe_close(p);
+    op_fail(op, &fault);
+}
+
+static void await_reader(struct op_pipe *p)
+{
+    loop_timer_set(&p->stall, gateway_config(p->core->op.gateway)->client_stall_ms);
 }
 
 /* Everything has been given and taken: the reader sees the end, then the client hears of it. */
@@ -129,6 +147,8 @@ static void pipe_step(struct op_pipe *p)
         buffer_consume(&p->waiting, (size_t) n);
         turn += (size_t) n;
     }
+    if (p->stall.due_ms)
+        await_reader(p);
     bool more = buffer_len(&p->waiting) > 0 || (p->spool && p->spool_offset < spool_size(p->spool));
     if (!more)
         buffer_trim(&p->waiting);
@@ -136,8 +156,10 @@ static void pipe_step(struct op_pipe *p)
         pipe_fail(p, ENOMEM);
     else if (!more && p->ended)
         pipe_complete(p);
-    else if (!more)
+    else if (!more) {
+        loop_timer_clear(&p->stall);
         op_exchanges_resume(p->core, PAUSE_PIPE);
+    }
 }
 
 static void pipe_ready(void *arg, unsigned what)
@@ -162,7 +184,8 @@ struct op_pipe *op_pipe_open(struct op *op, const char *key, uint64_t size)
     p->fd = fds[1];
     buffer_init(&p->waiting, PIPE_WAITING_MAX);
     list_append(&core->pipes, &p->link);
-    if (loop_io_init(&p->io, op->gateway->loop, p->fd, pipe_ready, p) < 0) {
+    if (loop_io_init(&p->io, op->gateway->loop, p->fd, pipe_ready, p) < 0 ||
+        loop_timer_init(&p->stall, op->gateway->loop, pipe_stalled, p) < 0) {
         fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, NULL, "out of memory");
         close(fds[0]);
         pipe_close(p);
@@ -193,6 +216,8 @@ int op_pipe_write(struct op_exchange *ox, struct op_pipe *p, struct slice piece)
         r = loop_io_want(&p->io, LOOP_WRITE);
     if (r < 0)
         return fault_set(&op->fault, r, FAULT_INTERNAL, NULL, "out of memory");
+    if (!p->stall.due_ms)
+        await_reader(p);
     op_exchange_pause_one(ox, PAUSE_PIPE);
     return 0;
 }

@@ -76,7 +76,7 @@ static void fail_queue(struct op_session_core *sc, const struct fault *why)
     }
 }
 
-/* Out of the client's sight; the object goes when net has let go of the lease. */
+/* Out of the client's sight; the object goes when net has let go of the lease, or after the dispatch where there is none. */
 static void session_end(struct op_session_core *sc, const struct fault *why, bool orderly, bool lease_gone)
 {
     struct op_session *s = &sc->session;
@@ -99,7 +99,9 @@ static void session_end(struct op_session_core *sc, const struct fault *why, boo
         opener->opening = NULL;
         op_fail(&opener->op, why);
     }
-    if (!lease_gone)
+    if (s->manual)
+        loop_defer_free(sc->idle.loop, session_free, sc);
+    else if (!lease_gone)
         lease_end(&s->lease, orderly);
 }
 
@@ -120,8 +122,9 @@ static void lease_ready(struct lease *lease, struct session *net)
     sc->opener = NULL;
     opener->opening = NULL;
     const struct endpoint *e = pool_endpoint(lease->pool);
+    sc->idle_ms = e->session_idle_ms;
     loop_timer_set(&sc->max, e->session_max_ms);
-    loop_timer_set(&sc->idle, e->session_idle_ms);
+    loop_timer_set(&sc->idle, sc->idle_ms);
     op_core_enter(opener);
     if (!op_has_ended(&opener->op))
         sc->opened(&opener->op, &sc->session, net);
@@ -147,15 +150,14 @@ static void lease_notice(struct lease *lease, const struct engine_event *event)
         sc->session.notice(&sc->session, event);
 }
 
-static void lease_trace(struct lease *lease, bool outgoing, struct slice line)
+void op_session_trace(struct op_session *s, bool outgoing, struct slice line)
 {
-    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
-    struct client *c = sc->session.client;
-    if (!c || sc->ended)
+    struct client *c = s->client;
+    if (!c || s->core->ended)
         return;
     struct json_writer *w = rpc_peer_notify_begin(&c->rpc, "trace");
     json_write_object_begin(w);
-    json_write_member_str(w, "session", sc->session.id);
+    json_write_member_str(w, "session", s->id);
     json_write_key(w, "outgoing");
     json_write_bool(w, outgoing);
     json_write_key(w, "line");
@@ -164,6 +166,15 @@ static void lease_trace(struct lease *lease, bool outgoing, struct slice line)
     /* A trace that has no room is no reason to end anything. */
     (void) !rpc_peer_notify_end(&c->rpc);
     client_flush_later(c);
+}
+
+static void lease_trace(struct lease *lease, bool outgoing, struct slice line)
+{
+    struct op_session_core *sc = container_of(lease, struct op_session_core, session.lease);
+    if (sc->session.trace && !sc->ended)
+        sc->session.trace(&sc->session, outgoing, line);
+    if (sc->session.tells_trace)
+        op_session_trace(&sc->session, outgoing, line);
 }
 
 static const struct lease_ops lease_ops = {lease_ready, lease_gone, lease_notice, lease_trace};
@@ -201,18 +212,14 @@ static int name_session(struct op_session *s, struct fault *fault)
     return 0;
 }
 
-int op_session_open(struct op *op, enum protocol protocol, bool login,
-                    void (*opened)(struct op *op, struct op_session *s, struct session *net))
+/* With an id, timers and the account's reference; not yet the client's. NULL with op->fault. */
+static struct op_session_core *session_new(struct op *op, enum protocol protocol)
 {
-    struct op_core *core = op_core_of(op);
     struct loop *l = op->gateway->loop;
-    struct pool *pool;
-    int r = op_pool(op, protocol, &pool);
-    if (r < 0)
-        return r;
-    if (core->client->n_sessions >= CLIENT_SESSIONS_MAX) {
+    if (op_core_of(op)->client->n_sessions >= CLIENT_SESSIONS_MAX) {
         op->fault.limit = "sessions";
-        return op_refuse(op, FAULT_LIMIT, "this connection has %d sessions already", CLIENT_SESSIONS_MAX);
+        op_refuse(op, FAULT_LIMIT, "this connection has %d sessions already", CLIENT_SESSIONS_MAX);
+        return NULL;
     }
     struct op_session_core *sc = must_calloc(1, sizeof(*sc));
     struct op_session *s = &sc->session;
@@ -221,24 +228,63 @@ int op_session_open(struct op *op, enum protocol protocol, bool login,
     s->core = sc;
     s->protocol = protocol;
     s->number = ++op->gateway->next_session_number;
-    s->account = account_ref(op->account);
+    s->account = op->account ? account_ref(op->account) : NULL;
+    sc->opened_ms = sc->used_ms = loop_now_ms(l);
+    if (name_session(s, &op->fault) == 0 && loop_timer_init(&sc->idle, l, idle_over, sc) == 0 &&
+        loop_timer_init(&sc->max, l, max_over, sc) == 0)
+        return sc;
+    session_free(sc);
+    fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, NULL, "out of memory");
+    return NULL;
+}
+
+static void session_enlist(struct op_session_core *sc, struct client *c)
+{
+    sc->session.client = c;
+    c->n_sessions++;
+    list_append(&c->sessions, &sc->link);
+}
+
+int op_session_open(struct op *op, enum protocol protocol, bool login,
+                    void (*opened)(struct op *op, struct op_session *s, struct session *net))
+{
+    struct op_core *core = op_core_of(op);
+    struct pool *pool;
+    int r = op_pool(op, protocol, &pool);
+    if (r < 0)
+        return r;
+    struct op_session_core *sc = session_new(op, protocol);
+    if (!sc)
+        return -EINVAL;
+    struct op_session *s = &sc->session;
     s->lease.ops = &lease_ops;
     s->lease.owner = op->owner;
     s->lease.no_login = !login;
-    s->lease.queue_deadline_ms = MIN(loop_now_ms(l) + pool_endpoint(pool)->queue_timeout_ms, op->deadline_ms);
+    s->lease.queue_deadline_ms =
+        MIN(loop_now_ms(op->gateway->loop) + pool_endpoint(pool)->queue_timeout_ms, op->deadline_ms);
     sc->opener = core;
     sc->opened = opened;
-    sc->opened_ms = sc->used_ms = loop_now_ms(l);
-    if (name_session(s, &op->fault) < 0 || loop_timer_init(&sc->idle, l, idle_over, sc) < 0 ||
-        loop_timer_init(&sc->max, l, max_over, sc) < 0 || (r = pool_lease(pool, &s->lease, &op->fault)) < 0) {
+    r = pool_lease(pool, &s->lease, &op->fault);
+    if (r < 0) {
         session_free(sc);
-        return r < 0 ? r : fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, NULL, "out of memory");
+        return r;
     }
-    s->client = core->client;
-    core->client->n_sessions++;
-    list_append(&core->client->sessions, &sc->link);
+    session_enlist(sc, core->client);
     core->opening = s;
     return 0;
+}
+
+struct op_session *op_session_open_manual(struct op *op, enum protocol protocol, uint64_t idle_ms, uint64_t max_ms)
+{
+    struct op_session_core *sc = session_new(op, protocol);
+    if (!sc)
+        return NULL;
+    sc->session.manual = sc->ready = true;
+    sc->idle_ms = idle_ms;
+    loop_timer_set(&sc->max, max_ms);
+    loop_timer_set(&sc->idle, idle_ms);
+    session_enlist(sc, op_core_of(op)->client);
+    return &sc->session;
 }
 
 void op_session_end(struct op_session *s, bool orderly)
@@ -269,7 +315,8 @@ int op_session_hand_over(struct op *op, int fd, struct slice ahead)
 
 void op_session_set_trace(struct op_session *s, bool on)
 {
-    lease_set_trace(&s->lease, on);
+    s->tells_trace = on;
+    lease_set_trace(&s->lease, on || s->trace);
 }
 
 struct session *op_session_net(const struct op_session *s)
@@ -339,7 +386,7 @@ void op_session_leave(struct op_core *core)
     struct op_core *next = list_first(&sc->queue, struct op_core, session_link);
     sc->used_ms = loop_now_ms(core->op.gateway->loop);
     if (!next)
-        loop_timer_set(&sc->idle, pool_endpoint(sc->session.lease.pool)->session_idle_ms);
+        loop_timer_set(&sc->idle, sc->idle_ms);
     else if (was_first)
         op_core_begin_later(next);
 }

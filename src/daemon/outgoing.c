@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "outgoing.h"
+#include "outgoing_private.h"
 
 #include "base64.h"
 #include "gateway.h"
@@ -14,32 +14,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define AT_ONCE_MAX 65536          /* more than that is looked through on a helper */
 #define OUTGOING_MEMORY (8u << 20) /* converted addresses and the like, for one mail */
 #define PIECE 65536
-
-struct outgoing {
-    unsigned refs;
-    struct arena arena;
-    const char *name;
-    struct body_owner *texts; /* what the slices of the parameters live in */
-    /* message */
-    struct mime_outline outline;
-    struct mime_attachment *attachments;
-    struct body **collected; /* the op's, until planning */
-    size_t n_bodies;         /* of which this many are referenced in `bodies` */
-    struct body **bodies;
-    struct mime_composer *composer;
-    /* raw */
-    bool is_raw;
-    struct mime_source source;
-    struct mime_raw_info info;
-    struct mime_raw_reader *reader;
-    /* both */
-    struct outgoing_facts facts;
-    uint64_t given; /* bytes that outgoing_next() has given */
-    char *piece;
-};
 
 struct outgoing *outgoing_ref(struct outgoing *out)
 {
@@ -345,7 +321,7 @@ static void plan_work(struct outgoing *out, const struct outgoing_plan *plan, st
     if (out->is_raw) {
         struct mime_decoder d;
         mime_decoder_init(&d, &out->arena, NULL);
-        r = mime_raw_scan(&d, &out->source, &out->info);
+        r = (plan->stored ? mime_raw_scan_stored : mime_raw_scan)(&d, &out->source, &out->info);
         mime_decoder_done(&d);
         if (r < 0)
             fault_set(&inner, r, r == -ENOMEM ? FAULT_INTERNAL : FAULT_STORAGE, NULL, "the message cannot be read");
@@ -402,6 +378,7 @@ static int settle_raw(struct outgoing *out, const struct outgoing_plan *plan)
     out->reader = mime_raw_reader_new(&out->source, prefix);
     if (!out->reader)
         return -ENOMEM;
+    mime_raw_reader_knows(out->reader, info);
     out->facts = (struct outgoing_facts){
         .size = info->size + prefix.len + (prefix.len && !info->has_header ? 2 : 0),
         .message_id = info->message_id.len ? info->message_id : SLICE_EMPTY,
@@ -410,9 +387,11 @@ static int settle_raw(struct outgoing *out, const struct outgoing_plan *plan)
         .n_authors = info->n_authors,
         .recipients = info->recipients,
         .n_recipients = info->n_recipients,
+        .open_end = info->open_end,
         .needs_utf8 = info->header_8bit,
         .needs_8bit = info->body_8bit,
         .needs_binary = info->has_nul || info->longest_line > 998,
+        .has_nul = info->has_nul,
     };
     return 0;
 }
@@ -508,7 +487,7 @@ void outgoing_plan(struct op *op, struct outgoing *out, const struct outgoing_pl
                    void *arg)
 {
     struct plan_job at_once = {.out = out, .plan = *plan, .planned = planned, .arg = arg};
-    uint64_t work = take_bodies(out, out->is_raw ? 1 : out->outline.n_attachments);
+    uint64_t work = out->work = take_bodies(out, out->is_raw ? 1 : out->outline.n_attachments);
     if (out->is_raw && work == 0)
         fault_set(&at_once.fault, -EINVAL, FAULT_BAD_MESSAGE, NULL, "%s: the message is empty", out->name);
     if (fault_is_set(&at_once.fault) || work <= AT_ONCE_MAX) {
@@ -541,17 +520,33 @@ const struct outgoing_facts *outgoing_facts(const struct outgoing *out)
 
 ssize_t outgoing_next(struct outgoing *out, const char **ret, bool *ret_last)
 {
-    size_t n = 0;
-    if (!out->piece && !(out->piece = malloc(PIECE)))
-        return -ENOMEM;
-    int r = out->is_raw ? mime_raw_read(out->reader, out->piece, PIECE, &n)
-                        : mime_composer_read(out->composer, out->piece, PIECE, &n);
+    struct slice next = SLICE_EMPTY;
+    int r;
+    if (out->is_raw) {
+        r = mime_raw_next(out->reader, &next);
+    } else {
+        if (!out->piece && !(out->piece = malloc(PIECE)))
+            return -ENOMEM;
+        next.data = out->piece;
+        r = mime_composer_read(out->composer, out->piece, PIECE, &next.len);
+    }
     if (r < 0)
         return r;
-    out->given += n;
-    *ret = out->piece;
-    *ret_last = n == 0 || out->given >= out->facts.size;
-    return (ssize_t) n;
+    out->given += next.len;
+    *ret = next.data;
+    *ret_last = next.len == 0 || out->given >= out->facts.size;
+    return (ssize_t) next.len;
+}
+
+uint64_t outgoing_memory(const struct outgoing *out)
+{
+    /* Twice: a composer has the header, converted from what the arena holds. */
+    return sizeof(*out) + 4096 + 2 * out->arena.used;
+}
+
+uint64_t outgoing_given(const struct outgoing *out)
+{
+    return out->given;
 }
 
 void outgoing_rewind(struct outgoing *out)

@@ -30,6 +30,7 @@ struct outgoing *outgoing_unref(struct outgoing *out); /* accepts NULL, returns 
 struct outgoing_plan {
     enum mime_transport transport; /* what may be used where it is shorter */
     bool utf8;                     /* header in UTF-8 */
+    bool stored;                   /* raw: it goes into a mailbox, and keeps its Bcc */
     bool complete;                 /* raw: Date and Message-ID are put in front where they are missing */
 };
 /* From run(), once: composes the header and decides the encodings, or looks through the raw bytes; on the cpu helper
@@ -50,11 +51,16 @@ struct outgoing_facts {
     size_t n_authors;
     const struct slice *recipients;
     size_t n_recipients;
+    bool open_end;     /* the last line has no end */
     bool needs_utf8;   /* SMTPUTF8: beyond ASCII in the header */
     bool needs_8bit;   /* 8BITMIME */
     bool needs_binary; /* BINARYMIME: NUL, or lines over 998 */
+    bool has_nul;
 };
 const struct outgoing_facts *outgoing_facts(const struct outgoing *out);
+
+/* Roughly what it takes of memory while it is not read out, its bodies and the parameters' text apart. */
+uint64_t outgoing_memory(const struct outgoing *out);
 
 /* Of the bodies that came by the parameters, once planned: sizes, beginnings and ends. Two mails that are meant to be the
  * same have the same; cheap however long they are. */
@@ -63,6 +69,23 @@ uint64_t outgoing_digest(const struct outgoing *out);
 /* The next bytes, as exchange_ops.body() wants them: >0 that many at *ret, valid until the next call; *ret_last: no
  * more follow; <0: -ENOMEM, -EIO, -ESTALE. */
 ssize_t outgoing_next(struct outgoing *out, const char **ret, bool *ret_last);
+/* --- for a server that takes more, or less, than was planned for --- */
+struct outgoing_form {
+    enum mime_transport transport;
+    bool utf8;
+};
+/* Whether the mail is in the form that this server is to get, or would be no other in it; raw always is. */
+bool outgoing_suits(const struct outgoing *out, const struct outgoing_form *form);
+/* Composes it anew: same Date, Message-ID and boundaries. 0: done. 1: on its way on the `cpu` helper; `reformed` is called once,
+ * from the loop, `fault` NULL when it is done. <0 with *fault. Asking again forgets what was asked before. Not while it is
+ * being read out. */
+int outgoing_reform(struct outgoing *out, const struct outgoing_form *form, struct worker_pool *cpu,
+                    void (*reformed)(void *arg, const struct fault *fault), void *arg, struct fault *fault) ATTR_WARN_UNUSED;
+/* `reformed` will not be called. */
+void outgoing_reform_cancel(struct outgoing *out);
+
+/* How many of them outgoing_next() has given since the start. */
+uint64_t outgoing_given(const struct outgoing *out);
 /* Back to the start, for another attempt. */
 void outgoing_rewind(struct outgoing *out);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One mail to one server: the exchange behind smtp.send and smtp.sendmail. It owns all that it needs, so that it can be finished
+/* One mail to one server: the exchange behind smtp.send and smtp.sendmail. Where the server takes fewer recipients at once than there
+ * are (LIMITS, or 452 4.5.3), the mail goes in several transactions, over several connections where it must; what becomes of each
+ * recipient is told in one result, and it is a success when one part was taken. It owns all that it needs, so that it can be finished
  * after its call has ended, and then it still tells the idempotency record what became of it. */
 #ifndef POSTERN_SMTP_SEND_H
 #define POSTERN_SMTP_SEND_H
@@ -30,17 +32,24 @@ struct smtp_send_order {
     int64_t by_s;
     bool has_priority;
     int priority;
+    const struct rpc_map *orcpt;        /* recipient to "type;address"; may be NULL */
     struct body_owner *text;            /* referenced; may be NULL */
+    struct smtp_group *group;           /* referenced; may be NULL */
     struct idempotency_record *record;  /* referenced; may be NULL. Finished by the exchange, also when this fails */
-    /* Once, from the loop, unless the op has ended before. */
-    void (*finished)(struct op *op, size_t index, const struct smtp_sent *sent);
-    size_t index;
+    /* From the loop, unless the op has ended before. finished(): once. started(): it is on a connection that would take `depth` of
+     * them at once. moved(): so many bytes of it have gone out. */
+    void (*finished)(struct op *op, void *arg, const struct smtp_sent *sent);
+    void (*started)(struct op *op, void *arg, unsigned depth);
+    void (*moved)(struct op *op, void *arg, uint64_t given);
+    void *arg;
 };
+
+/* Mails that go over one connection, one behind the other: each rather waits than to go elsewhere. Counted; every mail that was
+ * submitted with it holds a reference. */
+struct smtp_group *smtp_group_new(void); /* NULL when out of memory */
+struct smtp_group *smtp_group_unref(struct smtp_group *g); /* accepts NULL, returns NULL */
 
 /* <0 with op->fault set: nothing was begun. */
 int smtp_send_submit(struct op *op, const struct smtp_send_order *order) ATTR_WARN_UNUSED;
-
-/* method_smtp_send.c: the set of SMTP_NOTIFY_… that these names say. */
-unsigned smtp_notify_set(const struct rpc_strings *names);
 
 #endif

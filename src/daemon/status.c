@@ -5,6 +5,7 @@
 #include "client.h"
 #include "foreign_fd.h"
 #include "methods.h"
+#include "metrics.h"
 #include "op_core.h"
 #include "rpc_discover.h"
 
@@ -200,36 +201,21 @@ const struct op_handler gateway_pools_handler = {.run = pools_run};
 
 /* --- gateway.metrics --- */
 
+#define METRICS_MAX (16 * 1024 * 1024)
+
 static int metrics_run(struct op *op)
 {
-    const struct gateway *g = op->gateway;
-    const struct {
-        const char *name;
-        uint64_t value;
-    } metrics[] = {
-        {"uptime_ms", loop_now_ms(g->loop) - g->started_ms},
-        {"loop_turns", loop_turns(g->loop)},
-        {"clients", g->n_clients},
-        {"clients_total", g->n_clients_ever},
-        {"calls", g->n_calls},
-        {"calls_total", g->n_calls_ever},
-        {"descriptors", foreign_count(g->foreign)},
-        {"memory_spools", g->memory.used - g->memory.taken},
-        {"memory_requests", g->memory.taken},
-        {"resolver_busy", worker_pool_busy(g->resolver)},
-        {"resolver_queued", worker_pool_queued(g->resolver)},
-        {"files_busy", worker_pool_busy(g->files)},
-        {"files_queued", worker_pool_queued(g->files)},
-        {"cpu_busy", worker_pool_busy(g->cpu)},
-        {"cpu_queued", worker_pool_queued(g->cpu)},
-    };
+    struct buffer text;
+    buffer_init(&text, METRICS_MAX);
+    if (metrics_write(op->gateway, &text) < 0) {
+        buffer_done(&text);
+        return op_refuse(op, FAULT_INTERNAL, "out of memory");
+    }
     json_write_object_begin(&op->w);
-    json_write_key(&op->w, "metrics");
-    json_write_object_begin(&op->w);
-    for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
-        json_write_member_uint(&op->w, metrics[i].name, metrics[i].value);
+    json_write_member_str(&op->w, "content_type", METRICS_CONTENT_TYPE);
+    json_write_member_string(&op->w, "metrics", buffer_slice(&text));
     json_write_object_end(&op->w);
-    json_write_object_end(&op->w);
+    buffer_done(&text);
     return OP_DONE;
 }
 
