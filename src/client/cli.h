@@ -29,6 +29,8 @@ int cli_fail(const struct cli *cli, int status, const char *fmt, ...) ATTR_PRINT
 /* The same for an error of the library or the gateway, with the server's reply and the outcome. */
 int cli_fail_error(const struct cli *cli, const struct postern_error *error);
 int cli_exit_status(const struct postern_error *error);
+/* A server's reply as one line: "550 5.1.1 no such user", "NO [NONEXISTENT] …"; empty where there is none. */
+void cli_reply_text(const json_t *reply, char *out, size_t size);
 /* Connects unless it is done; 0 or an exit status. */
 int cli_connect(struct cli *cli);
 
@@ -59,10 +61,22 @@ typedef void cli_item_fn(const struct cli *cli, json_t *item);
 int cli_call(struct cli *cli, const char *method, struct cli_params *params, cli_item_fn *on_item, json_t **ret_result);
 /* A call without descriptors; `object` (may be NULL) is used up. */
 int cli_call_simple(struct cli *cli, const char *method, json_t *object, json_t **ret_result);
-/* The account to send through, malloc'ed: --account, $POSTERN_ACCOUNT, the one whose address is `from`, else `sender`
- * (both may be NULL), or the only one that may send. *ret_email (malloc'ed, untouched where it has none) is its
- * address. Both are NULL before. 0 or an exit status. */
-int cli_choose_account(struct cli *cli, const char *from, const char *sender, char **ret_account, char **ret_email);
+/* What an account is wanted for. */
+enum cli_use {
+    CLI_SENDS, /* SMTP, and the right to send */
+    CLI_READS, /* IMAP, and the right to read */
+};
+/* The account for that, malloc'ed: --account, $POSTERN_ACCOUNT, the one whose address is `from`, else `sender` (both may
+ * be NULL), or the only one that will do. *ret_email (malloc'ed, untouched where it has none) is its address; NULL: not
+ * wanted. Both are NULL before. 0 or an exit status. */
+int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, const char *sender, char **ret_account,
+                       char **ret_email);
+
+/* A string's bytes; "" for what is no string. */
+static inline const char *cli_string(const json_t *value)
+{
+    return json_is_string(value) ? json_string_value(value) : "";
+}
 
 /* --- printing --- */
 
@@ -72,10 +86,52 @@ void cli_print_item(const struct cli *cli, json_t *item);
 /* Text with control characters, escapes and changes of direction shown as what they are. `lines`: LF and HT may stay.
  */
 void cli_print_text(FILE *out, const char *text, size_t len, bool lines);
+/* One cell of a table: the text neutralised, cut to `width` columns (with an ellipsis), padded to it unless `last`. */
+void cli_print_cell(const char *text, size_t width, bool last);
+/* Columns and lines of the terminal; 80 by 24 where there is none. */
+void cli_terminal_size(size_t *ret_columns, size_t *ret_lines);
+/* On a terminal, what goes to stdout passes through the user's pager from now on; cli_pager_end() waits for it. */
+void cli_pager_begin(const struct cli *cli);
+void cli_pager_end(void);
+/* HTML as text to be read: no tags, no styles, lines where blocks end. malloc'ed; NULL when out of memory. */
+char *cli_html_text(const char *html, size_t len);
+
+/* --- advice --- */
+
+/* What account.test says of a protocol that does not work; texts are borrowed, never NULL. */
+struct cli_failure {
+    const char *account, *protocol, *host;
+    const char *kind, *stage, *message, *reply;
+    int port;
+    bool implicit_tls;
+};
+/* Its cause and what to do, in plain words, where they are known. */
+void cli_print_advice(FILE *out, const struct cli_failure *f);
+
+/* --- files --- */
+
+/* A file of that mode, and of that group unless it is (gid_t) -1, in the place of what has the name in the folder: readers see the
+ * old one or the new one, never a part. 0, or an exit status (printed). */
+int cli_replace_file(const struct cli *cli, int dir_fd, const char *name, const char *text, mode_t mode, gid_t group);
+/* Writes bytes to a new file in the folder `dir_fd` under a name that a stranger chose: only its last component, without
+ * controls, never hidden, never an option, never over a file that is there (a number is added). The name that it got
+ * goes to `ret`. 0, or an exit status (printed). */
+#define CLI_NAME_MAX 200
+int cli_save_file(const struct cli *cli, int dir_fd, const char *wanted, const void *bytes, size_t len,
+                  char ret[CLI_NAME_MAX + 1]);
 
 /* --- commands --- */
 
 int cli_send(struct cli *cli, int argc, char **argv);
 int cli_sendmail(struct cli *cli, int argc, char **argv);
+/* ls, search, read, fetch: by argv[0] */
+int cli_list(struct cli *cli, int argc, char **argv);
+int cli_read(struct cli *cli, int argc, char **argv);
+int cli_account(struct cli *cli, int argc, char **argv);
+int cli_status(struct cli *cli, int argc, char **argv);
+int cli_metrics(struct cli *cli, int argc, char **argv);
+int cli_doctor(struct cli *cli, int argc, char **argv);
+/* watch, wait */
+int cli_watch(struct cli *cli, int argc, char **argv);
 
 #endif

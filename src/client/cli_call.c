@@ -48,8 +48,7 @@ int cli_exit_status(const struct postern_error *error)
     return EX_UNAVAILABLE;
 }
 
-/* "550 5.1.1 no such user", "NO [NONEXISTENT] …" */
-static void describe_reply(const json_t *reply, char *out, size_t size)
+void cli_reply_text(const json_t *reply, char *out, size_t size)
 {
     const char *text = json_string_value(json_object_get(reply, "text"));
     const char *status = json_string_value(json_object_get(reply, "status"));
@@ -79,14 +78,14 @@ int cli_fail_error(const struct cli *cli, const struct postern_error *error)
     const char *meant = json_string_value(json_object_get(error->data, "did_you_mean"));
     cli_fail(cli, status, "%s%s%s%s%s", error->message, error->kind[0] ? " (" : "", error->kind,
              error->kind[0] && stage ? ", at " : "", error->kind[0] ? (stage ? stage : "") : "");
-    describe_reply(json_object_get(error->data, "reply"), reply, sizeof(reply));
+    cli_reply_text(json_object_get(error->data, "reply"), reply, sizeof(reply));
     if (reply[0])
         cli_fail(cli, status, "the server said: %s", reply);
     if (meant)
         cli_fail(cli, status, "did you mean '%s'?", meant);
     json_array_foreach(json_object_get(error->data, "rejected"), i, one)
     {
-        describe_reply(json_object_get(one, "reply"), reply, sizeof(reply));
+        cli_reply_text(json_object_get(one, "reply"), reply, sizeof(reply));
         const char *address = json_string_value(json_object_get(one, "address"));
         cli_fail(cli, status, "refused: %s: %s", address ? address : "?", reply);
     }
@@ -325,7 +324,9 @@ static int finish_call(struct cli *cli, struct postern_request *r, struct runnin
         wait_for_pipe(cli, run);
     clear_bar(run);
     if (c.status == 0 && cli->output && !c.written)
-        c.status = cli_fail(cli, EX_USAGE, "the answer has no content for --output");
+        c.status = json_array_size(json_object_get(result, "missing")) > 0
+                       ? cli_fail(cli, EX_NOINPUT, "there is no such message")
+                       : cli_fail(cli, EX_USAGE, "the answer has no content for --output");
     if (c.status == 0)
         c.status = run->status;
     if (c.status == 0)
@@ -372,16 +373,18 @@ int cli_call_simple(struct cli *cli, const char *method, json_t *object, json_t 
     return status;
 }
 
-static bool may_send(const json_t *account)
+static bool lists(const json_t *array, const char *word)
 {
     size_t i;
     json_t *one;
-    bool sends = false, smtp = false;
-    json_array_foreach(json_object_get(account, "permit"), i, one) sends =
-        sends || strcmp(json_string_value(one) ? json_string_value(one) : "", "send") == 0;
-    json_array_foreach(json_object_get(account, "protocols"), i, one) smtp =
-        smtp || strcmp(json_string_value(one) ? json_string_value(one) : "", "smtp") == 0;
-    return sends && smtp;
+    json_array_foreach(array, i, one) if (json_is_string(one) && strcmp(json_string_value(one), word) == 0) return true;
+    return false;
+}
+
+static bool will_do(const json_t *account, enum cli_use use)
+{
+    return lists(json_object_get(account, "permit"), use == CLI_SENDS ? "send" : "read") &&
+           lists(json_object_get(account, "protocols"), use == CLI_SENDS ? "smtp" : "imap");
 }
 
 static bool is_address_of(const char *address, const char *email)
@@ -389,7 +392,8 @@ static bool is_address_of(const char *address, const char *email)
     return address && email && slice_eq_ci(slice_of_str(address), slice_of_str(email));
 }
 
-int cli_choose_account(struct cli *cli, const char *from, const char *sender, char **ret_account, char **ret_email)
+int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, const char *sender, char **ret_account,
+                       char **ret_email)
 {
     const char *wanted = cli->account ? cli->account : getenv("POSTERN_ACCOUNT");
     json_t *result = NULL, *one, *named = NULL, *by_from = NULL, *by_sender = NULL, *last = NULL;
@@ -403,7 +407,7 @@ int cli_choose_account(struct cli *cli, const char *from, const char *sender, ch
         const char *email = json_string_value(json_object_get(one, "email"));
         if (name && wanted && strcmp(name, wanted) == 0)
             named = one;
-        if (!name || !may_send(one))
+        if (!name || !will_do(one, use))
             continue;
         if (!by_from && is_address_of(from, email))
             by_from = one;
@@ -416,9 +420,11 @@ int cli_choose_account(struct cli *cli, const char *from, const char *sender, ch
     const char *name = chosen ? json_string_value(json_object_get(chosen, "name")) : wanted;
     const char *email = json_string_value(json_object_get(chosen, "email"));
     if (!name)
-        status = n == 0 ? cli_fail(cli, EX_NOPERM, "there is no account through which you may send")
-                        : cli_fail(cli, EX_USAGE, "several accounts may send: choose one with --account");
-    else if (!(*ret_account = strdup(name)) || (email && !(*ret_email = strdup(email))))
+        status = n == 0 ? cli_fail(cli, EX_NOPERM, "there is no account %s",
+                                   use == CLI_SENDS ? "through which you may send" : "that you may read by IMAP")
+                        : cli_fail(cli, EX_USAGE, "several accounts %s: choose one with --account",
+                                   use == CLI_SENDS ? "may send" : "can be read");
+    else if (!(*ret_account = strdup(name)) || (ret_email && email && !(*ret_email = strdup(email))))
         status = cli_fail(cli, EX_OSERR, "out of memory");
     json_decref(result);
     return status;

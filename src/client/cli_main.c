@@ -16,7 +16,14 @@ static const char usage[] = "usage: postern [OPTION]... METHOD [NAME=VALUE | NAM
                             "commands:\n"
                             "  send [OPTION]... [RECIPIENT]...   send a mail (postern send --help)\n"
                             "  sendmail ...                      the command line of sendmail(8)\n"
-                            "  status                            the gateway, its accounts and connections\n"
+                            "  ls [OPTION]... [MAILBOX]          the newest messages (postern ls --help)\n"
+                            "  search [OPTION]... QUERY...       those that a search finds\n"
+                            "  read [OPTION]... UID              a message; fetch saves it (postern read --help)\n"
+                            "  account add [OPTION]... NAME      try an account and write its file\n"
+                            "  doctor [ACCOUNT]...               what is wrong with an account, step by step\n"
+                            "  watch [OPTION]... [ACCOUNT] ...   what happens in mailboxes; wait: until something does\n"
+                            "  status [--watch]                  the gateway, its accounts and connections\n"
+                            "  metrics [--textfile DIR]          its counters, for monitoring\n"
                             "  help [METHOD]                     the methods, or one of them\n"
                             "\n"
                             "options:\n"
@@ -98,28 +105,6 @@ static int call_method(struct cli *cli, int argc, char **argv)
     return status;
 }
 
-static int show_status(struct cli *cli)
-{
-    json_t *result = NULL, *pools = NULL, *both = NULL;
-    int status = cli_call_simple(cli, "gateway.status", NULL, &result);
-    if (!status && cli_call_simple(cli, "gateway.pools", NULL, &pools) == 0)
-        json_object_update(result, pools);
-    json_decref(pools);
-    if (!status && !cli->json) {
-        /* What people look for first; the rest is for --json. */
-        static const char *const shown[] = {"version", "uptime", "clients", "memory", "accounts", "pools"};
-        both = json_object();
-        for (size_t i = 0; i < ARRAY_LEN(shown); i++)
-            if (json_object_get(result, shown[i]))
-                json_object_set(both, shown[i], json_object_get(result, shown[i]));
-    }
-    if (!status)
-        status = cli_print(cli, both ? both : result);
-    json_decref(both);
-    json_decref(result);
-    return status;
-}
-
 static int suggest(struct cli *cli, const char *word)
 {
     const char *near = rpc_method_similar(slice_of_str(word));
@@ -153,15 +138,27 @@ static int show_help(struct cli *cli, int argc, char **argv)
 
 static int run_command(struct cli *cli, int argc, char **argv)
 {
-    static const char *const commands[] = {"send", "sendmail", "status", "help"};
+    static const char *const commands[] = {"send", "sendmail", "ls", "search", "read", "fetch", "account", "doctor", "watch", "wait", "status", "metrics", "help"};
     enum rpc_method_id id;
     const char *word = argv[0];
     if (strcmp(word, "send") == 0)
         return cli_send(cli, argc, argv);
     if (strcmp(word, "sendmail") == 0)
         return cli_sendmail(cli, argc, argv);
+    if (strcmp(word, "ls") == 0 || strcmp(word, "search") == 0)
+        return cli_list(cli, argc, argv);
+    if (strcmp(word, "read") == 0 || strcmp(word, "fetch") == 0)
+        return cli_read(cli, argc, argv);
+    if (strcmp(word, "account") == 0)
+        return cli_account(cli, argc, argv);
+    if (strcmp(word, "doctor") == 0)
+        return cli_doctor(cli, argc, argv);
+    if (strcmp(word, "watch") == 0 || strcmp(word, "wait") == 0)
+        return cli_watch(cli, argc, argv);
+    if (strcmp(word, "metrics") == 0)
+        return cli_metrics(cli, argc, argv);
     if (strcmp(word, "status") == 0)
-        return show_status(cli);
+        return cli_status(cli, argc, argv);
     if (strcmp(word, "help") == 0)
         return show_help(cli, argc, argv);
     /* A newer gateway may have methods that this table does not list: whatever has a dot may be one. */

@@ -156,6 +156,38 @@ static void print_padded(const char *text, size_t width)
         putchar(' ');
 }
 
+void cli_print_cell(const char *text, size_t width, bool last)
+{
+    char *clean = NULL;
+    size_t size = 0, used = 0;
+    FILE *out = open_memstream(&clean, &size);
+    if (out) {
+        cli_print_text(out, text, strlen(text), false);
+        fclose(out);
+    }
+    const char *p = clean ? clean : "";
+    bool cut = width_of(p) > width;
+    for (size_t left = strlen(p); left > 0;) {
+        uint32_t c;
+        size_t n = utf8_decode(p, left, &c);
+        int w = n ? wcwidth((wchar_t) c) : 1;
+        n = n ? n : 1;
+        if (used + (size_t) MAX(w, 0) > width - cut)
+            break;
+        fwrite(p, 1, n, stdout);
+        used += (size_t) MAX(w, 0);
+        p += n;
+        left -= n;
+    }
+    if (cut) {
+        fputs("…", stdout);
+        used++;
+    }
+    for (; !last && used < width; used++)
+        putchar(' ');
+    free(clean);
+}
+
 static void indent(unsigned depth)
 {
     for (unsigned i = 0; i < depth; i++)

@@ -254,7 +254,7 @@ static int choose_sender(struct sending *s, char **ret_account)
     char *address = s->from ? bare_address(s->from) : NULL, *email = NULL;
     int status = 0;
     if (!s->dry_run || !s->from)
-        status = cli_choose_account(s->cli, address, NULL, ret_account, &email);
+        status = cli_choose_account(s->cli, CLI_SENDS, address, NULL, ret_account, &email);
     if (!status && !s->from && !email)
         status = cli_fail(s->cli, EX_USAGE, "the account has no address: give --from");
     if (!status)
@@ -332,7 +332,7 @@ int cli_send(struct cli *cli, int argc, char **argv)
     if (!status && !s.message)
         status = cli_fail(cli, EX_OSERR, "out of memory");
     cli->output = NULL;
-    optind = 1;
+    optind = 0; /* and not 1: the options may stand anywhere */
     while (!status && (opt = getopt_long(argc, argv, "t:c:b:f:s:A:na:", options, NULL)) != -1) {
         status = read_option(&s, opt);
         if (status >= 0) {

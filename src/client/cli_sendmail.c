@@ -217,7 +217,7 @@ static int deliver(struct delivery *d, FILE *message)
     int status = read_message(d, message);
     FILE *complete = NULL;
     bool has_from = !status && find_from(message, &header_from);
-    status = status ? status : cli_choose_account(d->cli, header_from, d->from, &account, &email);
+    status = status ? status : cli_choose_account(d->cli, CLI_SENDS, header_from, d->from, &account, &email);
     if (!status && !has_from) {
         const char *address = d->from && d->from[0] ? d->from : email;
         complete = memory_file();

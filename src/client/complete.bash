@@ -19,7 +19,7 @@ _postern()
     done
     if [[ $method == "" || $method == help ]]; then
         names=$(cut -f1 <<<"$table" | sort -u)
-        [[ $method == "" ]] && names+=" send sendmail status help --account --json --output --timeout --socket --raw --quiet --help --version"
+        [[ $method == "" ]] && names+=" send sendmail ls search read fetch account doctor watch wait status help --account --json --output --timeout --socket --raw --quiet --help --version"
         mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")
     elif [[ $method == send ]]; then
         if [[ $word == -* ]]; then
@@ -27,6 +27,12 @@ _postern()
         else
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
         fi
+    elif [[ $method == ls || $method == search ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--mailbox --number --page --unseen --threads --mailboxes --account" -- "$word")
+    elif [[ $method == watch || $method == wait ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--kind --cursor --state --exec --account --json" -- "$word")
+    elif [[ $method == read || $method == fetch ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--mailbox --dir --save --headers --keep-unread --account" -- "$word")
     elif [[ $word == *=@* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "${word#*=@}")
     elif [[ $word == *=* ]]; then

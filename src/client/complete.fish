@@ -26,7 +26,7 @@ function __postern_parameters
 end
 
 complete -c postern -f
-complete -c postern -n 'not __postern_method >/dev/null' -a '(postern help --completion 2>/dev/null | cut -f1 | sort -u) send sendmail status help'
+complete -c postern -n 'not __postern_method >/dev/null' -a '(postern help --completion 2>/dev/null | cut -f1 | sort -u) send sendmail ls search read fetch account doctor watch wait status help'
 complete -c postern -n '__postern_method | string match -q help' -a '(postern help --completion 2>/dev/null | cut -f1 | sort -u)'
 complete -c postern -n 'string match -q "*.*" (__postern_method)' -a '(__postern_parameters)'
 complete -c postern -s a -l account -x -d 'the account'

@@ -16,7 +16,7 @@ _postern() {
     word=${words[CURRENT]}
     if [[ -z $method || $method == help ]]; then
         names=(${(f)"$(cut -f1 <<<$table | sort -u)"})
-        [[ -z $method ]] && names+=(send sendmail status help)
+        [[ -z $method ]] && names+=(send sendmail ls search read fetch account doctor watch wait status help)
         [[ -z $method && $word == -* ]] && names=(--account --json --output --timeout --socket --raw --quiet --help --version)
         compadd -a names
     elif [[ $method == send ]]; then

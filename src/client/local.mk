@@ -27,15 +27,25 @@ EXTRA_DIST += %reldir%/libpostern.map
 
 # The command has the library inside, so that it runs wherever it is copied.
 bin_PROGRAMS += postern
-postern_CPPFLAGS = $(CLIENT_CPPFLAGS)
+postern_CPPFLAGS = $(CLIENT_CPPFLAGS) -DPOSTERN_SYSCONFDIR='"$(sysconfdir)"'
 postern_SOURCES = \
 	%reldir%/cli.h \
 	%reldir%/cli_call.c \
+	%reldir%/cli_account.c \
+	%reldir%/cli_advice.c \
+	%reldir%/cli_doctor.c \
+	%reldir%/cli_list.c \
 	%reldir%/cli_main.c \
 	%reldir%/cli_params.c \
 	%reldir%/cli_print.c \
+	%reldir%/cli_provider.c \
+	%reldir%/cli_provider.h \
+	%reldir%/cli_read.c \
 	%reldir%/cli_send.c \
-	%reldir%/cli_sendmail.c
+	%reldir%/cli_sendmail.c \
+	%reldir%/cli_status.c \
+	%reldir%/cli_terminal.c \
+	%reldir%/cli_watch.c
 postern_LDADD = libclient.la librpc.la libutil.la $(JANSSON_LIBS)
 
 # Each shell wants the file by its own name.
