@@ -74,8 +74,9 @@ def make(folder):
     _signed(folder, "good", "localhost")
     _signed(folder, "wrong_name", "mail.elsewhere.example", names="DNS:mail.elsewhere.example")
     _signed(folder, "expired", "localhost", begins=-30, ends=-1)
+    _signed(folder, "not_yet", "localhost", begins=2, ends=30)
     _signed(folder, "not_for_servers", "localhost", usage="clientAuth")
     _key(folder / "self_signed.key")
     _openssl("req", "-x509", "-new", "-key", folder / "self_signed.key", "-subj", "/CN=localhost", "-days", "30",
              "-addext", "subjectAltName=" + GOOD_NAMES, "-out", folder / "self_signed.pem")
-    return {v: {"certificate": str(folder / f"{v}.pem"), "key": str(folder / f"{v}.key")} for v in ADDRESSES}
+    return {v: {"certificate": str(folder / f"{v}.pem"), "key": str(folder / f"{v}.key")} for v in (*ADDRESSES, "not_yet")}

@@ -98,6 +98,15 @@ class MailServer:
     def own(self, path, account):
         os.chown(path, self.accounts[account], self.accounts[account])
 
+    def place(self, path, account=None, mode=0o755):
+        """The folder that the sandbox's processes see at that path, which is one of their PLACES or in one."""
+        folder = self.folder / "places" / path.lstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)
+        if account:
+            self.own(folder, account)
+        return folder
+
     # -- start and stop
 
     def start(self, tied=True):
@@ -143,8 +152,11 @@ class MailServer:
         self.ports = dict(zip(names, _free_ports(len(names), self.addresses.values())))
         accounts = [name for module in modules for name in module.ACCOUNTS]
         self.accounts = {name: FIRST_ACCOUNT + index for index, name in enumerate(accounts)}
+        for path in {path for module in modules for path in getattr(module, "PLACES", [])}:
+            self.place(path)
         plan = {
             "trees": [*(str(packages.tree(kind)) for kind in self.kinds if kind in servers.FURTHER), str(packages.tree())],
+            "places": sorted({path for module in modules for path in getattr(module, "PLACES", [])}),
             "accounts": self.accounts,
             "servers": [process for module in modules for process in module.configure(self)],
         }
@@ -287,22 +299,23 @@ class MailServer:
         who = re.escape(user) if user else "[^>]*"
         return len(re.findall(rf"-login: Info: Login: user=<{who}>, .*lport={self.ports[port]},", text))
 
-    def processes(self, name):
-        """The servers' processes of that command name ("imap", "pop3", "smtpd", …), as this side numbers them."""
+    def processes(self, name, program=""):
+        """The servers' processes of that command name ("imap", "pop3", "smtpd", …), as this side numbers them; of those, the ones
+        whose program has that in its path."""
         found = []
         mine = os.readlink(f"/proc/{self.first_process}/ns/pid")
         for entry in pathlib.Path("/proc").iterdir():
             try:
                 if entry.name.isdigit() and (entry / "comm").read_text().strip() == name \
-                        and os.readlink(entry / "ns" / "pid") == mine:
+                        and os.readlink(entry / "ns" / "pid") == mine and program in os.readlink(entry / "exe"):
                     found.append(int(entry.name))
             except OSError:
                 continue
         return found
 
-    def end_processes(self, name):
+    def end_processes(self, name, program=""):
         """Ends the processes that serve connections, as a crash or a restart of the server would; returns how many."""
-        pids = self.processes(name)
+        pids = self.processes(name, program)
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)

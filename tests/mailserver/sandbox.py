@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The first process of a sandbox: runs as pid 1 of its own pid and mount namespace.
 
-Lays the private copies of the servers over /usr and made-up users over /etc/passwd (both seen only in here), starts the
+Lays the private copies of the servers over /usr, the sandbox's folders over the paths that they have compiled in and
+made-up users over /etc/passwd (all seen only in here), starts the
 servers, restarts none, and when told to stop (SIGTERM, or the end of its standard input where it is tied to its
 starter) kills all processes in here and removes the sandbox's folder."""
 
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 
-MS_BIND = 4096
+MS_RDONLY, MS_BIND = 1, 4096
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,6 +36,21 @@ def add_accounts(folder, accounts):
         private.write_text(text + "".join(line.format(name, number) for name, number in accounts.items()))
         private.chmod(0o644)
         mount(private, f"/etc/{database}", None, MS_BIND, None)
+
+
+def lay_places(folder, places):
+    """Folders of the sandbox's own where a server has a path compiled in. One that the machine has not gets its place in a
+    read-only layer over its parent, so that nothing is made on the machine."""
+    parents = {}
+    for path in map(pathlib.Path, places):
+        if not path.is_dir():
+            (folder / "places-made" / path.relative_to("/")).mkdir(parents=True)
+            parents[path.parent] = folder / "places-made" / path.parent.relative_to("/")
+    for parent, layer in parents.items():
+        layer.chmod(0o755)
+        mount("overlay", parent, "overlay", MS_RDONLY, f"lowerdir={layer}:{parent}")
+    for path in places:
+        mount(folder / "places" / path.lstrip("/"), path, None, MS_BIND, None)
 
 
 def end_all_but_me():
@@ -60,7 +76,8 @@ def main():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     layers = ":".join(f"{tree}/usr" for tree in plan["trees"])
-    mount("overlay", "/usr", "overlay", 1, f"lowerdir={layers}:/usr")
+    mount("overlay", "/usr", "overlay", MS_RDONLY, f"lowerdir={layers}:/usr")
+    lay_places(folder, plan["places"])
     add_accounts(folder, plan["accounts"])
 
     servers = {}

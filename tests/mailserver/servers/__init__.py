@@ -7,15 +7,16 @@
     configure(instance) -> [{"name", "command", "environment", "output"}]
 
 Each of the FURTHER servers has a tree of its own in the cache, since mail servers replace each other's files, and names in
-NEEDS the servers that it works with.
+NEEDS the servers that it works with, in MECHANISMS how users log in, and in PLACES the paths that it has compiled in: in the
+sandbox they are folders of the instance (instance.place(path)).
 
 configure() writes everything below instance.folder and returns the processes to start in the foreground. What it
 reads from the instance is documented in mailserver.py."""
 
-from . import dovecot, exim, postfix
+from . import courier, cyrus, dovecot, exim, opensmtpd, postfix
 
 BASIC = {"dovecot": dovecot, "postfix": postfix}       # what every test has
-FURTHER = {"exim": exim}                               # started only where a test asks for them
+FURTHER = {"courier": courier, "cyrus": cyrus, "exim": exim, "opensmtpd": opensmtpd}      # started only where a test asks for them
 ALL = {**BASIC, **FURTHER}
 
 

@@ -134,7 +134,7 @@ service stats {{
 }}
 protocol imap {{
   mail_max_userip_connections = 0
-  mail_plugins = quota imap_quota acl imap_acl
+  mail_plugins = quota imap_quota acl imap_acl imap_zlib
   imap_metadata = yes
 }}
 mail_attribute_dict = file:%h/attributes

@@ -2,10 +2,13 @@
 """Exim: submission with STARTTLS, and smtps. Knows the users' passwords itself; hands mail for the sandbox's domain to
 Dovecot's LMTP."""
 
+import shutil
+
 PACKAGES = ["exim4-daemon-heavy", "exim4-base", "exim4-config"]
 NEEDS = ["dovecot"]
 ACCOUNTS = ["pt_exim", "Debian-exim"]      # the second is compiled in; it is only looked up
 PORTS = {"exim_submission": "Exim, submission with STARTTLS", "exim_smtps": "Exim, submission over TLS"}
+MECHANISMS = ["PLAIN", "LOGIN", "CRAM-MD5"]
 
 CONFIG = """\
 exim_user = pt_exim
@@ -99,14 +102,16 @@ def configure(instance):
     instance.own(folder / "spool", "pt_exim")
     (folder / "passwords").write_text("".join(f"{name}: {word}\n" for name, word in instance.users.items())
                                       + "later: -\n")
-    for readable in instance.certificates["good"].values():
-        instance.own(readable, "pt_exim")
+    tls = {}
+    for part, path in instance.certificates["good"].items():
+        tls[part] = shutil.copy(path, folder)
+        instance.own(tls[part], "pt_exim")
     log = str(instance.log("exim-main")).replace("exim-main", "exim-%s")
     instance.log("exim-reject")
     instance.log("exim-panic")
     config = folder / "exim.conf"
     config.write_text(CONFIG.format(folder=folder, domain=instance.domain, log=log,
-                                    lmtp=instance.folder / "dovecot" / "run" / "lmtp", **instance.certificates["good"],
+                                    lmtp=instance.folder / "dovecot" / "run" / "lmtp", **tls,
                                     **instance.ports)
                       + "".join(line + "\n" for line in instance.extra.get("exim", [])))
     return [{
