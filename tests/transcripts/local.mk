@@ -4,8 +4,9 @@ TESTS += tests/transcripts/transcripts
 tests_transcripts_transcripts_SOURCES = \
 	%reldir%/transcript.c %reldir%/transcript.h \
 	%reldir%/transcript_protocols.c \
+	%reldir%/transcript_imap.c \
 	%reldir%/transcript_pop3.c \
 	%reldir%/transcript_smtp.c
 tests_transcripts_transcripts_CPPFLAGS = $(UTIL_INC) $(PROTOCOLS_INC) $(OPENSSL_CFLAGS)
 tests_transcripts_transcripts_LDADD = $(PROTOCOLS_LIBS) $(OPENSSL_LIBS)
-EXTRA_DIST += %reldir%/pop3 %reldir%/smtp
+EXTRA_DIST += %reldir%/imap %reldir%/pop3 %reldir%/smtp

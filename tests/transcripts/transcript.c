@@ -9,6 +9,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+
+/* In the C library's stead: the nonces of a login are the same in every run. */
+__attribute__((visibility("default"))) ssize_t getrandom(void *bytes, size_t len, unsigned flags)
+{
+    (void) flags;
+    memset(bytes, 'n', len);
+    return (ssize_t) len;
+}
 
 static const char *current_file = "";
 static const char *current_mode = "";
@@ -73,7 +82,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static void unescape(struct buffer *out, struct slice text)
+void transcript_unescape(struct buffer *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
@@ -113,7 +122,8 @@ bool transcript_word(struct slice *rest, struct slice *ret_name, struct slice *r
 /* Parameters that cannot be have a code of JSON-RPC's own, and no name as a kind. */
 static const char *kind_name(enum fault_kind kind)
 {
-    return kind == FAULT_INVALID_PARAMS ? "invalid_params" : fault_kind_name(kind);
+    const char *name = fault_kind_name(kind);
+    return kind == FAULT_INVALID_PARAMS ? "invalid_params" : name ? name : "internal";
 }
 
 void transcript_submitted(struct transcript_run *run, int r, const struct fault *fault)
@@ -200,7 +210,7 @@ static void tell_failure(struct transcript_run *run)
     if (!fault_is_set(f))
         transcript_die(run, "an error without a fault");
     run->failed = true;
-    transcript_event(run, "failed %s %s", fault_kind_name(f->kind), f->stage ? f->stage : "-");
+    transcript_event(run, "failed %s %s", kind_name(f->kind), f->stage ? f->stage : "-");
 }
 
 /* Everything the engine does without being acted upon. */
@@ -257,7 +267,7 @@ static void line_bytes(struct slice line, struct buffer *out)
     struct slice text = slice_from(line, 2);
     if (text.len && text.data[0] == ' ')
         text = slice_from(text, 1);
-    unescape(out, text);
+    transcript_unescape(out, text);
     if (line.data[1] == ':')
         must(buffer_append_slice(out, SLICE("\r\n")));
 }
@@ -407,7 +417,7 @@ static void give_body(struct transcript_run *run, struct slice rest, bool last)
     size_t left;
 
     buffer_init(&text, 1 << 20);
-    unescape(&text, rest);
+    transcript_unescape(&text, rest);
     if (buffer_len(&text))
         p = buffer_slice(&text).data;
     left = buffer_len(&text);
@@ -476,7 +486,12 @@ static void act(struct transcript_run *run, struct slice rest)
         check(run, slice_eq(rest, slice_of_str(timeout_name(ops->timeout(e)))), whole);
     else if (slice_eq(verb, SLICE("stage")))
         check(run, ops->stage(e) && slice_eq(rest, slice_of_str(ops->stage(e))), whole);
-    else if (slice_eq(verb, SLICE("withdraw"))) {
+    else if (slice_eq(verb, SLICE("lessons")))
+        check(run, (ops->lessons && ops->lessons(e)) == is_yes(rest), whole);
+    else if (slice_eq(verb, SLICE("effect"))) {
+        struct engine_request *r = run->protocol->find(run, slice_to(rest, slice_find(rest, ' ')));
+        check(run, r && r->changes == is_yes(slice_from(rest, slice_find(rest, ' ') + 1)), whole);
+    } else if (slice_eq(verb, SLICE("withdraw"))) {
         struct engine_request *r = run->protocol->find(run, rest);
         check(run, r && ops->withdraw(e, r) == 0, whole);
     } else if (!run->protocol->action(run, verb, rest))
@@ -544,7 +559,7 @@ static void server_block(struct transcript_run *run, struct slice line, struct s
 static size_t run_script(const struct script *script, const struct cut *cut)
 {
     struct transcript_run run = {.config = {.host = "mail.example.com", .port = 25, .domain = "client.example",
-                                            .tls = TLS_POLICY_NONE, .pipeline = PIPELINE_ENVELOPE}};
+                                            .tls = TLS_POLICY_NONE, .pipeline = PIPELINE_ENVELOPE, .tag_prefix = "T"}};
     struct slice rest = slice_of(script->text, script->len), line;
     size_t said = 0;
 

@@ -13,7 +13,8 @@
  * be left over. Events that every engine has: `ready`, `closing`, `data TEXT` (pieces of one request joined), `done NAME`,
  * `done NAME KIND STAGE`, `trace > LINE`, `wants tls|credential|derive|body|closed`, `failed KIND STAGE`. Actions:
  * `tls` (with channel binding), `credential TEXT`, `no-credential`, `derive`, `eof`, `quit`, `probe`, `abort-body`,
- * `body TEXT`, `last-body TEXT`, `withdraw NAME`, `idle yes|no`, `timeout none|login|command|data`, `stage NAME`. Each protocol adds its own. */
+ * `body TEXT`, `last-body TEXT`, `withdraw NAME`, `idle yes|no`, `timeout none|login|command|data`, `stage NAME`,
+ * `lessons yes|no`, `effect NAME yes|no` (it may still have one). Each protocol adds its own. */
 #ifndef POSTERN_TRANSCRIPT_H
 #define POSTERN_TRANSCRIPT_H
 
@@ -50,7 +51,7 @@ struct transcript_run {
 };
 
 extern const struct transcript_protocol *const transcript_protocols[]; /* NULL-ended */
-extern const struct transcript_protocol transcript_pop3, transcript_smtp;
+extern const struct transcript_protocol transcript_imap, transcript_pop3, transcript_smtp;
 
 /* For protocols: adds an event line; takes a word ("name=value" into both) off the front of *rest; says what is wrong and
  * ends the program. */
@@ -59,7 +60,8 @@ bool transcript_word(struct slice *rest, struct slice *ret_name, struct slice *r
 void transcript_die(struct transcript_run *run, const char *fmt, ...) ATTR_PRINTF(2, 3) ATTR_NORETURN;
 /* Tells `refused KIND` when a submission failed. */
 void transcript_submitted(struct transcript_run *run, int r, const struct fault *fault);
-/* Appends text with the escapes of transcripts. */
+/* Appends text with the escapes of transcripts; and the other way round. */
 void transcript_escape(struct buffer *out, struct slice text);
+void transcript_unescape(struct buffer *out, struct slice text);
 
 #endif

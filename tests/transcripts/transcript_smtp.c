@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SMTP in transcripts. Actions: `submit [name=T] from=… to=A,B [size=] [body=8bit] [utf8=yes] [header=utf8] [requiretls=yes] [by=60;R] [priority=3] [notify=never|failure,…]
+/* SMTP in transcripts. Actions: `submit [name=T] from=… to=A,B [size=] [body=8bit|binary] [only=chunked] [utf8=yes] [header=utf8] [requiretls=yes] [by=60;R] [priority=3] [notify=never|failure,…]
  * [orcpt=] [ret=full|hdrs] [envid=]`, `command [name=C] NOOP|RSET|…|MAIL|RCPT|DATA|BODY|STARTTLS|AUTH|AUTH_LINE|LOGIN [ARGUMENT]`
  * (AUTH MECHANISM RESPONSE, LOGIN USER PASSWORD), `end NAME begin|written` (its state), `in STATE` (of the dialogue).
  * Events: `NAME mail 250 2.1.0`, `NAME rcpt ADDRESS 550 5.1.1`, `NAME data 354`, `NAME final 250`, `done NAME`. */
@@ -157,6 +157,8 @@ static void submit(struct transcript_run *run, struct slice rest)
             r->t.has_size = slice_to_u64(value, UINT64_MAX, &r->t.size);
         else if (slice_eq(name, SLICE("body")))
             r->t.body = slice_eq(value, SLICE("8bit")) ? SMTP_BODY_8BITMIME : SMTP_BODY_BINARYMIME;
+        else if (slice_eq(name, SLICE("only")))
+            r->t.only_chunked = true;
         else if (slice_eq(name, SLICE("utf8")))
             r->t.smtputf8 = true;
         else if (slice_eq(name, SLICE("header")))

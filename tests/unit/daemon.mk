@@ -13,6 +13,12 @@ tests_unit_test_foreign_fd_SOURCES = tests/unit/test_foreign_fd.c tests/unit/dae
 tests_unit_test_foreign_fd_CPPFLAGS = $(DAEMON_UNIT_CPPFLAGS)
 tests_unit_test_foreign_fd_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/test_event
+TESTS += tests/unit/test_event
+tests_unit_test_event_SOURCES = tests/unit/test_event.c tests/unit/unit.h
+tests_unit_test_event_CPPFLAGS = $(DAEMON_UNIT_CPPFLAGS)
+tests_unit_test_event_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test_op
 TESTS += tests/unit/test_op
 tests_unit_test_op_SOURCES = tests/unit/test_op.c tests/unit/daemon_fixture.h

@@ -11,6 +11,18 @@ TESTS += tests/unit/test_mime_more
 tests_unit_test_mime_more_SOURCES = tests/unit/test_mime_more.c tests/unit/unit.h
 tests_unit_test_mime_more_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
 tests_unit_test_mime_more_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_thread
+TESTS += tests/unit/test_mime_thread
+tests_unit_test_mime_thread_SOURCES = tests/unit/test_mime_thread.c tests/unit/unit.h
+tests_unit_test_mime_thread_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_thread_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_uu
+TESTS += tests/unit/test_mime_uu
+tests_unit_test_mime_uu_SOURCES = tests/unit/test_mime_uu.c tests/unit/unit.h
+tests_unit_test_mime_uu_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_uu_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 endif
 
 check_PROGRAMS += tests/corpus/mime_dump

@@ -418,6 +418,10 @@ static int x_start(struct exchange *x, struct session *s, struct fault *fault)
     t->started++;
     t->world->started++;
     t->body_given = false;
+    if (t->not_yet) {
+        t->not_yet--;
+        return EXCHANGE_NOT_YET;
+    }
     for (unsigned i = 0; i < t->n_requests; i++) {
         list_init(&t->requests[i].base.link);
         t->requests[i].base.owner = x;

@@ -97,6 +97,7 @@ struct test_exchange {
     bool has_fault, last_ok;
     char data[64];
     bool cancel_at_data;
+    unsigned not_yet; /* so many starts are answered with EXCHANGE_NOT_YET */
     struct test_exchange *cancels; /* another, when this one ends */
     const char *body;
     size_t body_len;

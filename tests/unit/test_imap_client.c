@@ -1,221 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The IMAP engine in dialogues: what the server says is fed in windows of every size, what the engine says is compared
  * byte by byte, its events as one text. */
-#include "imap_client.h"
-#include "unit.h"
+#include "imap_dialogue.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-struct dialogue {
-    struct engine *e;
-    struct engine_config config;
-    size_t step; /* bytes of a window */
-    char log[8192];
-    size_t n_log;
-    bool in_data;
-    char tags[16][12];
-    unsigned n_tags;
-    int error;
-};
-
-static void log_text(struct dialogue *d, const char *fmt, ...) ATTR_PRINTF(2, 3);
-static void log_text(struct dialogue *d, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    d->n_log += (size_t) vsnprintf(d->log + d->n_log, sizeof(d->log) - d->n_log, fmt, ap);
-    va_end(ap);
-    ck_assert_uint_lt(d->n_log, sizeof(d->log));
-}
-
-static const char *name_of(const struct engine_request *r)
-{
-    return r ? imap_kind_name(((const struct imap_command *) r)->kind) : "-";
-}
-
-static void log_event(struct dialogue *d, const struct imap_event *e)
-{
-    bool data = e->base.type == ENGINE_EVENT_DATA;
-    if (d->in_data && !data)
-        log_text(d, ";");
-    switch (e->base.type) {
-    case ENGINE_EVENT_READY:
-        log_text(d, "READY;");
-        break;
-    case ENGINE_EVENT_REPLY:
-    case ENGINE_EVENT_NOTICE:
-        log_text(d, "%s %s ", e->base.type == ENGINE_EVENT_REPLY ? "REPLY" : "NOTICE", name_of(e->base.request));
-        if (e->fetch.is_fetch)
-            log_text(d, "%u/%u%s%s[%.*s]%s;", e->fetch.number, e->fetch.uid, e->fetch.first ? " first" : "",
-                     e->fetch.last ? " last" : "", (int) e->fetch.items.len, e->fetch.items.data,
-                     e->fetch.discard ? " discard" : "");
-        else
-            log_text(d, "%.*s %u %.*s;", (int) e->response.name.len, e->response.name.data, e->response.number,
-                     (int) e->response.text.len, e->response.text.data);
-        break;
-    case ENGINE_EVENT_DATA:
-        log_text(d, "%s%.*s", d->in_data ? "" : "DATA ", (int) e->base.data.len, e->base.data.data);
-        break;
-    case ENGINE_EVENT_DONE:
-        log_text(d, "DONE %s %s%s;", name_of(e->base.request), imap_status_name(e->response.status),
-                 e->base.fault ? " fault" : "");
-        break;
-    case ENGINE_EVENT_CLOSING:
-        log_text(d, "CLOSING;");
-        break;
-    case ENGINE_EVENT_TRACE:
-        log_text(d, "TRACE %c %.*s;", e->base.outgoing ? '>' : '<', (int) e->base.data.len, e->base.data.data);
-        break;
-    }
-    d->in_data = data;
-}
-
-static void pull(struct dialogue *d)
-{
-    struct engine_event *event;
-    int ret;
-    while ((ret = d->e->ops->next(d->e, &event)) > 0)
-        log_event(d, (struct imap_event *) event);
-    d->error = ret;
-}
-
-static void start(struct dialogue *d, size_t step)
-{
-    struct engine_config config = d->config;
-    memset(d, 0, sizeof(*d));
-    d->config = config;
-    d->step = step;
-    d->e = imap_client_new(&d->config);
-    ck_assert_ptr_nonnull(d->e);
-}
-
-static void stop(struct dialogue *d)
-{
-    engine_free(d->e);
-}
-
-/* The server says the bytes; "%1" stands for the first tag that the client used, and so on. */
-static void raw(struct dialogue *d, const char *text, size_t len)
-{
-    char bytes[16384];
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '%' && i + 1 < len && ascii_is_digit(text[i + 1])) {
-            const char *tag = d->tags[text[++i] - '1'];
-            memcpy(bytes + n, tag, strlen(tag));
-            n += strlen(tag);
-        } else {
-            bytes[n++] = text[i];
-        }
-        ck_assert_uint_lt(n, sizeof(bytes) - 16);
-    }
-    for (size_t at = 0; at < n && !d->error; at += d->step) {
-        size_t piece = MIN(d->step, n - at);
-        char *window = malloc(piece);
-        memcpy(window, bytes + at, piece);
-        d->error = d->e->ops->feed(d->e, window, piece);
-        if (!d->error)
-            pull(d);
-        free(window);
-    }
-}
-
-static void say(struct dialogue *d, const char *text)
-{
-    char line[8192];
-    snprintf(line, sizeof(line), "%s\r\n", text);
-    raw(d, line, strlen(line));
-}
-
-/* The client has said exactly this; "%" stands for a tag, which is remembered. */
-static void heard(struct dialogue *d, const char *want)
-{
-    struct slice out = d->e->ops->output(d->e);
-    char text[8192];
-    size_t n = 0, i = 0;
-    for (const char *p = want; *p && i <= out.len; p++) {
-        if (*p != '%') {
-            i++;
-            text[n++] = *p;
-            continue;
-        }
-        size_t tag = 0;
-        while (i + tag < out.len && out.data[i + tag] != ' ' && tag < 11)
-            tag++;
-        memcpy(text + n, out.data + i, tag);
-        memcpy(d->tags[d->n_tags], out.data + i, tag);
-        d->tags[d->n_tags++][tag] = '\0';
-        n += tag;
-        i += tag;
-    }
-    text[n] = '\0';
-    ck_slice_eq(out, text);
-    d->e->ops->sent(d->e, out.len);
-}
-
-static void happened(struct dialogue *d, const char *want)
-{
-    if (d->in_data)
-        log_text(d, ";");
-    d->in_data = false;
-    d->log[d->n_log] = '\0';
-    ck_assert_str_eq(d->log, want);
-    d->n_log = 0;
-    d->log[0] = '\0';
-}
-
-static void submit(struct dialogue *d, struct imap_command *cmd)
-{
-    struct fault fault = {.kind = FAULT_NONE};
-    ck_assert_msg(imap_client_submit(d->e, cmd, &fault) == 0, "%s", fault.text);
-}
-
-static const size_t steps[] = {1, 2, 3, 5, 17, 100000};
-#define CAPS "IMAP4rev1 UIDPLUS MOVE ESEARCH LITERAL+ UNSELECT CONDSTORE"
-
-/* Connected in clear, nobody to log in, with these capabilities. */
-static void start_ready(struct dialogue *d, size_t step, const char *caps)
-{
-    char greeting[512];
-    d->config = (struct engine_config){.tls = TLS_POLICY_NONE};
-    start(d, step);
-    snprintf(greeting, sizeof(greeting), "* OK [CAPABILITY %s] hello", caps);
-    say(d, greeting);
-    happened(d, "READY;");
-}
-
-static struct imap_set set_of(const char *text)
-{
-    struct imap_set s;
-    imap_set_init(&s, 100);
-    ck_assert_int_eq(imap_set_parse(&s, slice_of_str(text)), 0);
-    return s;
-}
-
-static void select_inbox(struct dialogue *d, struct imap_command *cmd)
-{
-    *cmd = (struct imap_command){.kind = IMAP_SELECT, .mailbox = SLICE("INBOX")};
-    submit(d, cmd);
-    heard(d, "% SELECT INBOX\r\n");
-    say(d, "* FLAGS (\\Seen)");
-    say(d, "* 3 EXISTS");
-    say(d, "* OK [UIDVALIDITY 77] x");
-    say(d, "* OK [UIDNEXT 10] x");
-    say(d, "* OK [PERMANENTFLAGS (\\Seen \\*)] x");
-    char ok[64];
-    snprintf(ok, sizeof(ok), "%%%u OK [READ-WRITE] done", d->n_tags);
-    say(d, ok);
-    happened(d, "DONE SELECT OK;");
-}
-
-/* --- logging in --- */
-
-static struct secret *password(void)
-{
-    return secret_new("pa ss", 5);
-}
 
 START_TEST(login_over_starttls)
 {
@@ -280,6 +68,119 @@ START_TEST(authenticate_plain)
     say(&d, "%1 OK [CAPABILITY IMAP4rev1 IDLE] in");
     snprintf(want, sizeof(want), "TRACE < %s OK [CAPABILITY IMAP4rev1 IDLE] in;READY;", d.tags[0]);
     happened(&d, want);
+    stop(&d);
+}
+END_TEST
+
+/* RETURN options where ESEARCH is offered; what is not offered is named before anything goes out. */
+START_TEST(search_options)
+{
+    struct dialogue d;
+    struct fault fault = {.kind = FAULT_NONE};
+    start_ready(&d, steps[_i], "IMAP4rev1 ESEARCH SEARCHRES PARTIAL WITHIN");
+    struct imap_set saved = set_of("$"), some = set_of("1:3,9");
+    struct imap_command box, a = {.kind = IMAP_SEARCH, .text = SLICE("YOUNGER 60"), .returns = IMAP_RETURN_MIN | IMAP_RETURN_SAVE};
+    struct imap_command b = {.kind = IMAP_FETCH, .set = &saved, .items = &SLICE("FLAGS"), .n_items = 1};
+    struct imap_command c = {.kind = IMAP_SEARCH, .text = SLICE("$"), .set = &some, .returns = IMAP_RETURN_PARTIAL, .partial = SLICE("-1:-5")};
+    struct imap_command no = {.kind = IMAP_SEARCH, .text = SLICE("(OR SEEN (FUZZY SUBJECT x))")};
+    select_inbox(&d, &box);
+    submit(&d, &a);
+    heard(&d, "% UID SEARCH RETURN (MIN SAVE) YOUNGER 60\r\n");
+    say(&d, "* ESEARCH (TAG \"%2\") UID MIN 3");
+    say(&d, "%2 OK x");
+    char want[100];
+    snprintf(want, sizeof(want), "REPLY SEARCH ESEARCH 0 (TAG \"%s\") UID MIN 3;DONE SEARCH OK;", d.tags[1]);
+    happened(&d, want);
+    submit(&d, &b);
+    heard(&d, "% UID FETCH $ (FLAGS)\r\n");
+    say(&d, "%3 OK x");
+    submit(&d, &c);
+    heard(&d, "% UID SEARCH RETURN (PARTIAL -1:-5) UID 1:3,9 $\r\n");
+    ck_assert_int_eq(imap_client_submit(d.e, &no, &fault), -ENOTSUP);
+    ck_assert(strstr(fault.text, "SEARCH=FUZZY"));
+    imap_set_done(&saved);
+    imap_set_done(&some);
+    stop(&d);
+}
+END_TEST
+
+static ssize_t give_body(struct dialogue *d, const char *text, bool last)
+{
+    ck_assert(d->e->ops->wants(d->e) & ENGINE_WANT_BODY);
+    return d->e->ops->body(d->e, text, strlen(text), last);
+}
+
+/* Several messages in one command: each literal waits for the server's word, short ones behind the first do not where LITERAL+ is. */
+START_TEST(append_several)
+{
+    static const struct slice seen[] = {SLICE("\\Seen")};
+    static const struct imap_append_part parts[] = {{.size = 2}, {.url = SLICE("/A/;UID=1")}, {.size = 3}};
+    static const struct imap_append_message messages[] = {
+        {.size = 3}, {.size = 4, .utf8 = true}, {.flags = seen, .n_flags = 1, .parts = parts, .n_parts = 3}};
+    struct dialogue d;
+    for (unsigned plus = 0; plus < 2; plus++) {
+        start_ready(&d, steps[_i], plus ? "IMAP4rev1 MULTIAPPEND CATENATE UTF8=ACCEPT LITERAL+" : "IMAP4rev1 MULTIAPPEND CATENATE UTF8=ACCEPT");
+        struct imap_command a = {.kind = IMAP_APPEND, .mailbox = SLICE("A"), .messages = messages, .n_messages = 3};
+        struct imap_command noop = {.kind = IMAP_NOOP};
+        submit(&d, &a);
+        submit(&d, &noop);
+        heard(&d, "% APPEND A {3}\r\n");
+        ck_assert(!(d.e->ops->wants(d.e) & ENGINE_WANT_BODY));
+        say(&d, "+ go");
+        ck_assert_int_eq(give_body(&d, "abc", false), 3);
+        heard(&d, plus ? "abc UTF8 (~{4+}\r\n" : "abc UTF8 (~{4}\r\n");
+        if (!plus)
+            say(&d, "+ go");
+        ck_assert_int_eq(give_body(&d, "de", false), 2);
+        ck_assert_int_eq(give_body(&d, "fg", false), 2);
+        heard(&d, plus ? "defg) (\\Seen) CATENATE (TEXT {2+}\r\n" : "defg) (\\Seen) CATENATE (TEXT {2}\r\n");
+        if (!plus)
+            say(&d, "+ go");
+        ck_assert_int_eq(give_body(&d, "hi", false), 2);
+        heard(&d, plus ? "hi URL /A/;UID=1 TEXT {3+}\r\n" : "hi URL /A/;UID=1 TEXT {3}\r\n");
+        if (!plus)
+            say(&d, "+ go");
+        ck_assert_uint_eq(a.request.state, REQUEST_PARTLY_WRITTEN);
+        ck_assert_int_eq(give_body(&d, "jkl", true), 3);
+        ck_assert_uint_eq(a.request.state, REQUEST_WRITTEN);
+        heard(&d, "jkl)\r\n% NOOP\r\n");
+        say(&d, "%1 OK [APPENDUID 7 1:3] x");
+        say(&d, "%2 OK x");
+        happened(&d, "DONE APPEND OK;DONE NOOP OK;");
+        stop(&d);
+    }
+}
+END_TEST
+
+/* What the server says no to in the middle is not sent on. */
+START_TEST(append_several_refused)
+{
+    static const struct imap_append_message messages[] = {{.size = 3}, {.size = 4}, {.size = 5}};
+    struct dialogue d;
+    struct imap_command a = {.kind = IMAP_APPEND, .mailbox = SLICE("A"), .messages = messages, .n_messages = 3};
+    struct imap_command noop = {.kind = IMAP_NOOP};
+    start_ready(&d, steps[_i], "IMAP4rev1 MULTIAPPEND");
+    submit(&d, &a);
+    submit(&d, &noop);
+    heard(&d, "% APPEND A {3}\r\n");
+    say(&d, "+ go");
+    ck_assert_int_eq(give_body(&d, "abc", false), 3);
+    heard(&d, "abc {4}\r\n");
+    say(&d, "%1 NO [OVERQUOTA] x");
+    happened(&d, "DONE APPEND NO fault;");
+    heard(&d, "% NOOP\r\n");
+    say(&d, "%2 OK x");
+    happened(&d, "DONE NOOP OK;");
+    submit(&d, &a);
+    heard(&d, "% APPEND A {3}\r\n");
+    say(&d, "+ go");
+    ck_assert_int_eq(give_body(&d, "ab", false), 2);
+    say(&d, "%3 NO x");
+    happened(&d, "");
+    ck_assert_int_eq(give_body(&d, "c", false), 1);
+    heard(&d, "abc\r\n");
+    pull(&d);
+    happened(&d, "DONE APPEND NO fault;");
     stop(&d);
 }
 END_TEST
@@ -709,6 +610,133 @@ START_TEST(lines_have_a_limit)
 }
 END_TEST
 
+#define IDLE_CAPS CAPS " IDLE NOTIFY QRESYNC"
+
+START_TEST(idle_lasts_until_done)
+{
+    struct dialogue d;
+    struct imap_command sel, idle = {.kind = IMAP_IDLE}, noop = {.kind = IMAP_NOOP};
+    start_ready(&d, steps[_i], IDLE_CAPS);
+    select_inbox(&d, &sel);
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    ck_assert_int_eq(d.e->ops->timeout(d.e), ENGINE_TIMEOUT_COMMAND);
+    ck_assert_str_eq(d.e->ops->stage(d.e), "idle");
+    say(&d, "+ idling");
+    ck_assert_int_eq(d.e->ops->timeout(d.e), ENGINE_TIMEOUT_NONE);
+    say(&d, "* 4 EXISTS");
+    say(&d, "* OK Still here");
+    say(&d, "* 2 FETCH (FLAGS (\\Seen))");
+    say(&d, "* VANISHED 3:4");
+    say(&d, "+ again");
+    happened(&d, "NOTICE IDLE EXISTS 4 ;NOTICE IDLE  0 Still here;NOTICE IDLE 2/0 first last[FLAGS (\\Seen))];"
+                 "NOTICE IDLE VANISHED 0 3:4;");
+    submit(&d, &noop);
+    heard(&d, "");
+    ck_assert_int_eq(imap_client_end_idle(d.e, &idle), 0);
+    ck_assert_int_eq(imap_client_end_idle(d.e, &idle), 0);
+    heard(&d, "DONE\r\n");
+    ck_assert_int_eq(d.e->ops->timeout(d.e), ENGINE_TIMEOUT_COMMAND);
+    say(&d, "* 3 EXISTS");
+    say(&d, "%2 OK done");
+    heard(&d, "% NOOP\r\n");
+    say(&d, "%3 OK x");
+    happened(&d, "NOTICE IDLE EXISTS 3 ;DONE IDLE OK;DONE NOOP OK;");
+    ck_assert(d.e->ops->idle(d.e));
+    stop(&d);
+}
+END_TEST
+
+START_TEST(idle_ends_in_other_ways)
+{
+    struct dialogue d;
+    struct imap_command sel, idle = {.kind = IMAP_IDLE};
+    start_ready(&d, steps[_i], IDLE_CAPS);
+    select_inbox(&d, &sel);
+    /* Asked to end before the server has agreed: DONE must not come first. */
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    ck_assert_int_eq(d.e->ops->end_wait(d.e, &idle.request), 0);
+    heard(&d, "");
+    say(&d, "+");
+    heard(&d, "DONE\r\n");
+    say(&d, "%2 OK x");
+    happened(&d, "DONE IDLE OK;");
+    /* Refused; ended by the server; ended by a goodbye of ours. */
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    say(&d, "%3 NO not today");
+    happened(&d, "DONE IDLE NO fault;");
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    say(&d, "+ x");
+    say(&d, "%4 OK enough");
+    happened(&d, "DONE IDLE OK;");
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    say(&d, "+ x");
+    ck_assert_int_eq(d.e->ops->quit(d.e), 0);
+    heard(&d, "DONE\r\n");
+    say(&d, "%5 OK x");
+    happened(&d, "DONE IDLE OK;");
+    heard(&d, "% LOGOUT\r\n");
+    say(&d, "* BYE x");
+    say(&d, "%6 OK x");
+    ck_assert(d.e->ops->wants(d.e) & ENGINE_WANT_CLOSED);
+    stop(&d);
+}
+END_TEST
+
+START_TEST(goodbye_in_idle)
+{
+    struct dialogue d;
+    struct imap_command idle = {.kind = IMAP_IDLE};
+    start_ready(&d, steps[_i], IDLE_CAPS);
+    submit(&d, &idle);
+    heard(&d, "% IDLE\r\n");
+    say(&d, "+ x");
+    ck_assert(!(d.e->ops->wants(d.e) & ENGINE_WANT_CLOSED));
+    say(&d, "* BYE too long");
+    happened(&d, "CLOSING;");
+    ck_assert(d.e->ops->wants(d.e) & ENGINE_WANT_CLOSED);
+    stop(&d);
+}
+END_TEST
+
+START_TEST(vanished_and_notify)
+{
+    struct dialogue d;
+    struct imap_set all = set_of("1:*");
+    const struct slice flags = SLICE("FLAGS"), boxes[] = {SLICE("INBOX"), SLICE("a b"), SLICE("\xc3\xa4")};
+    struct imap_command sel, fetch = {.kind = IMAP_FETCH, .set = &all, .items = &flags, .n_items = 1, .modseq = 9, .vanished = true},
+                             notify = {.kind = IMAP_NOTIFY, .items = boxes, .n_items = 3}, none = {.kind = IMAP_NOTIFY};
+    struct imap_mailbox_state box;
+    start_ready(&d, steps[_i], IDLE_CAPS);
+    select_inbox(&d, &sel);
+    submit(&d, &fetch);
+    heard(&d, "% UID FETCH 1:* (FLAGS) (CHANGEDSINCE 9 VANISHED)\r\n");
+    say(&d, "* VANISHED (EARLIER) 1:5,9");
+    say(&d, "* VANISHED 12");
+    say(&d, "* VANISHED (LATER) 1");
+    say(&d, "* 1 FETCH (UID 11 FLAGS () MODSEQ (12))");
+    say(&d, "%2 OK x");
+    happened(&d, "REPLY FETCH VANISHED 0 (EARLIER) 1:5,9;NOTICE FETCH VANISHED 0 12;NOTICE FETCH VANISHED 0 (LATER) 1;"
+                 "REPLY FETCH 1/11 first last[UID 11 FLAGS () MODSEQ (12))];DONE FETCH OK;");
+    imap_client_selected(d.e, &box);
+    ck_assert_uint_eq(box.exists, 2);
+    submit(&d, &notify);
+    heard(&d, "% NOTIFY SET STATUS (mailboxes (INBOX \"a b\" &AOQ-) (MessageNew MessageExpunge FlagChange))\r\n");
+    say(&d, "* STATUS \"a b\" (MESSAGES 1)");
+    say(&d, "%3 OK x");
+    submit(&d, &none);
+    heard(&d, "% NOTIFY NONE\r\n");
+    say(&d, "%4 OK x");
+    happened(&d, "NOTICE NOTIFY STATUS 0 \"a b\" (MESSAGES 1);DONE NOTIFY OK;DONE NOTIFY OK;");
+    imap_set_done(&all);
+    stop(&d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("imap_client");
@@ -716,6 +744,9 @@ int main(void)
     int n = (int) ARRAY_LEN(steps);
     tcase_add_loop_test(tc, login_over_starttls, 0, n);
     tcase_add_loop_test(tc, authenticate_plain, 0, n);
+    tcase_add_loop_test(tc, search_options, 0, n);
+    tcase_add_loop_test(tc, append_several, 0, n);
+    tcase_add_loop_test(tc, append_several_refused, 0, n);
     tcase_add_loop_test(tc, refused_login, 0, n);
     tcase_add_loop_test(tc, tls_is_not_talked_away, 0, n);
     suite_add_tcase(suite, tc);
@@ -729,6 +760,10 @@ int main(void)
     tcase_add_loop_test(tc, append_waits_for_the_word, 0, n);
     tcase_add_loop_test(tc, append_refused_while_it_is_sent, 0, n);
     tcase_add_loop_test(tc, goodbye_and_probe, 0, n);
+    tcase_add_loop_test(tc, idle_lasts_until_done, 0, n);
+    tcase_add_loop_test(tc, idle_ends_in_other_ways, 0, n);
+    tcase_add_loop_test(tc, vanished_and_notify, 0, n);
+    tcase_add_loop_test(tc, goodbye_in_idle, 0, n);
     tcase_add_test(tc, nothing_from_outside_ends_a_command);
     tcase_add_test(tc, missing_extensions_are_named);
     tcase_add_test(tc, lines_have_a_limit);

@@ -137,6 +137,33 @@ START_TEST(set_of_many_numbers_stays_linear)
 }
 END_TEST
 
+START_TEST(sets_in_any_order)
+{
+    struct imap_set s, sorted;
+    struct buffer text;
+    char twice[64] = "";
+    buffer_init(&text, 1 << 20);
+    imap_set_init(&s, 5000);
+    imap_set_init(&sorted, 5000);
+    for (unsigned i = 0; i < 4000; i++) {
+        unsigned n = (i * 7919) % 4001 * 3 + 1;
+        ck_assert_int_eq(buffer_printf(&text, "%s%u:%u", i ? "," : "", n + i % 2, n), 0);
+        ck_assert_int_eq(imap_set_add(&sorted, n, n + i % 2), 0);
+    }
+    ck_assert_int_eq(imap_set_parse(&s, buffer_slice(&text)), 0);
+    ck_assert(!s.loose && s.n == sorted.n && memcmp(s.ranges, sorted.ranges, s.n * sizeof(*s.ranges)) == 0);
+    imap_set_done(&s);
+    imap_set_init(&s, 4); /* room is made by joining */
+    snprintf(twice, sizeof(twice), "9,7,8,3,2,4,1,5:6,4294967295:4294967290");
+    ck_assert_int_eq(imap_set_parse(&s, slice_of_str(twice)), 0);
+    ck_assert(s.n == 2 && s.ranges[0].first == 1 && s.ranges[0].last == 9 && s.ranges[1].last == UINT32_MAX);
+    ck_assert_int_eq(imap_set_parse(&s, SLICE("20,30,40,50")), -E2BIG);
+    imap_set_done(&s);
+    imap_set_done(&sorted);
+    buffer_done(&text);
+}
+END_TEST
+
 static void check_name(const char *utf8, const char *wire)
 {
     struct buffer b;
@@ -245,6 +272,13 @@ START_TEST(body_structures)
         {"((\"MESSAGE\" \"DELIVERY-STATUS\" NIL NIL NIL \"7BIT\" 324) \"REPORT\")",
          "(:/;L1:MESSAGE/DELIVERY-STATUS 324;):/REPORT;"},
         {"(\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 -1)", "L1:text/plain 1!;"},
+        {"(\"text\" \"plain\" NIL NIL NIL \"7bit\" 9.3736e+06 2.0 NIL \"inline\" NIL)", "L1:text/plain 9373600,2 inline!;"},
+        {"((NIL \"alternative\" (\"boundary\" \"x\") NIL NIL NIL) \"mixed\")", "(:/;(1:/!;)1:/alternative;):/mixed;"},
+        {"(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 9 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) () 0 NIL (\"inline\" NIL))",
+         "L1:message/rfc822 9,0 inline!;"},
+        {"(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 9 NIL NIL 3)", "L1:message/rfc822 9,3!;"},
+        {"(\"message\" \"external-body\" NIL NIL NIL \"7bit\" 9 NIL NIL NIL)", "L1:message/external-body 9;"},
+        {"(\"multipart\" \"related\" NIL NIL NIL \"7bit\" 9 (\"boundary\" \"x\") NIL NIL NIL)", "L1:multipart/related 9!;"},
     };
     char out[2000];
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -304,6 +338,61 @@ START_TEST(envelopes)
     ck_assert_int_eq(e.subject.type, IMAP_NIL);
     ck_assert_int_eq(e.from.type, IMAP_NIL);
     ck_assert_int_eq(e.message_id.type, IMAP_NIL);
+}
+END_TEST
+
+/* What each item is called, with "!" for a value that does not close and "^" for a parenthesis too many before it. */
+static void check_items(const char *text, const char *want)
+{
+    struct slice rest = slice_of_str(text);
+    struct imap_fetch_item item;
+    char out[400] = "";
+    size_t n = 0;
+    int got;
+    while ((got = imap_fetch_next(&rest, &item)) > 0)
+        n += (size_t) snprintf(out + n, sizeof(out) - n, "%s%.*s%s=%.*s;", item.surplus ? "^" : "", (int) item.name.len, item.name.data,
+                               item.broken ? "!" : "", (int) item.raw.len, item.raw.data);
+    snprintf(out + n, sizeof(out) - n, "%d", got);
+    ck_assert_str_eq(out, want);
+}
+
+START_TEST(broken_items_do_not_hide_others)
+{
+    check_items("UID 5 ENVELOPE ((\"a\" FLAGS (x) RFC822.SIZE 3)", "UID=5;ENVELOPE!=((\"a\";FLAGS=(x);RFC822.SIZE=3;0");
+    check_items("ENVELOPE (\"FLAGS (x)\" UID 7)", "ENVELOPE=(\"FLAGS (x)\" UID 7);0");
+    check_items("ENVELOPE (\"FLAGS (x) UID 7)", "ENVELOPE!=(\"FLAGS (x);UID=7;0");
+    check_items("ENVELOPE (\"a b)", "ENVELOPE!=(\"a b;0");
+    check_items("RFC822.SIZE 3)) FLAGS (x))", "RFC822.SIZE=3;^FLAGS=(x);0");
+    check_items("RFC822.SIZE 3)) X (x))", "RFC822.SIZE=3;0");
+    check_items("BODY[] {99}\r\nabc FLAGS (x))", "BODY[]!={99}\r\nabc;FLAGS=(x);0");
+    check_items("UID 1 (x)", "UID=1;-74");
+    check_items("UID", "-74");
+}
+END_TEST
+
+START_TEST(counts)
+{
+    static const struct {
+        const char *text;
+        bool has;
+        uint64_t n;
+        unsigned odd;
+    } rows[] = {{"0", true, 0, 0},           {"4294967296", true, 4294967296, 0},   {"\"12\"", true, 12, 0},
+                {"12.0", true, 12, IMAP_ODD_NUMBER}, {"12.", true, 12, IMAP_ODD_NUMBER}, {"1.25e+02", true, 125, IMAP_ODD_NUMBER},
+                {"1.25E1", true, 12, IMAP_ODD_NUMBER}, {"9e18", true, UINT64_C(9000000000000000000), IMAP_ODD_NUMBER},
+                {"-1", false, 0, IMAP_ODD_NUMBER}, {"-3.5", false, 0, IMAP_ODD_NUMBER},
+                {"9e19", false, 0, IMAP_ODD_SHAPE}, {"1e99", false, 0, IMAP_ODD_SHAPE}, {"1e", false, 0, IMAP_ODD_SHAPE},
+                {"-", false, 0, IMAP_ODD_SHAPE},   {"NIL", false, 0, IMAP_ODD_SHAPE},  {"(1)", false, 0, IMAP_ODD_SHAPE},
+                {"1x", false, 0, IMAP_ODD_SHAPE},  {"99999999999999999999", false, 0, IMAP_ODD_SHAPE}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct slice rest = slice_of_str(rows[i].text);
+        struct imap_value v;
+        uint64_t n = 0;
+        unsigned odd = 0;
+        ck_assert_int_eq(imap_value_next(&rest, &v), 1);
+        ck_assert_msg(imap_value_count(&v, INT64_MAX, &n, &odd) == rows[i].has, "%s", rows[i].text);
+        ck_assert_msg(n == rows[i].n && odd == rows[i].odd, "%s: %llu %u", rows[i].text, (unsigned long long) n, odd);
+    }
 }
 END_TEST
 
@@ -377,6 +466,50 @@ START_TEST(responses)
 }
 END_TEST
 
+START_TEST(capabilities)
+{
+    static const char *const disabled[] = {"COMPRESS", "AUTH=PLAIN", "appendlimit", NULL};
+    uint64_t n = 1;
+    for (unsigned i = 0; i < IMAP_CAP_COUNT; i++)
+        if (i != IMAP_CAP_BINARY_FETCH) /* two meanings of one name */
+            ck_assert_uint_eq(imap_cap_find(slice_of_str(imap_cap_name((enum imap_cap) i))), i);
+    ck_assert_uint_eq(imap_cap_find(SLICE("appendlimit=5")), IMAP_CAP_APPENDLIMIT);
+    ck_assert_uint_eq(imap_cap_find(SLICE("MOVE=5")), IMAP_CAP_COUNT);
+    ck_assert_uint_eq(imap_cap_find(SLICE("")), IMAP_CAP_COUNT);
+    ck_assert(imap_cap_value(SLICE("MESSAGELIMIT=500"), &n) && n == 500);
+    ck_assert(!imap_cap_value(SLICE("MESSAGELIMIT"), &n) && !imap_cap_value(SLICE("MESSAGELIMIT=x"), &n));
+    ck_assert(imap_cap_is_disabled(disabled, SLICE("COMPRESS=DEFLATE")));
+    ck_assert(imap_cap_is_disabled(disabled, SLICE("APPENDLIMIT=5")));
+    ck_assert(imap_cap_is_disabled(disabled, SLICE("auth=plain")));
+    ck_assert(!imap_cap_is_disabled(disabled, SLICE("AUTH=PLAIN-X")));
+    ck_assert(!imap_cap_is_disabled(disabled, SLICE("COMPRESSED")));
+}
+END_TEST
+
+START_TEST(extended_searches)
+{
+    struct imap_esearch e;
+    struct imap_set set;
+    ck_assert_int_eq(imap_esearch_parse(SLICE("(TAG \"a\" MAILBOX \"b c\" UIDVALIDITY 9) UID MIN 2 ALL 2,4:6 COUNT 4 MODSEQ 77"), &e), 0);
+    ck_slice_eq(e.tag.bytes, "a");
+    ck_slice_eq(e.mailbox.bytes, "b c");
+    ck_assert(e.uid && e.uidvalidity == 9 && e.has_min && !e.has_max && e.min == 2 && e.count == 4 && e.modseq == 77 && !e.has_partial);
+    ck_slice_eq(e.all, "2,4:6");
+    ck_assert_int_eq(imap_esearch_parse(SLICE("(TAG \"a\") UID PARTIAL (-1:-100 6,8) COUNT 3"), &e), 0);
+    ck_assert(e.has_partial && e.count == 3);
+    ck_slice_eq(e.all, "6,8");
+    ck_assert_int_eq(imap_esearch_parse(SLICE("(TAG \"a\") PARTIAL (1:2 NIL)"), &e), 0);
+    ck_assert(e.has_partial && e.all.len == 0);
+    ck_assert_int_eq(imap_esearch_parse(SLICE("(TAG \"a\") PARTIAL 1:2"), &e), -EBADMSG);
+    ck_assert_int_eq(imap_esearch_parse(SLICE("(TAG) ALL 1"), &e), -EBADMSG);
+    imap_set_init(&set, 10);
+    ck_assert_int_eq(imap_set_parse(&set, SLICE("$")), 0);
+    ck_assert(set.saved && !imap_set_is_empty(&set) && imap_set_contains(&set, 5));
+    ck_assert_int_eq(imap_set_parse(&set, SLICE("$,1")), -EINVAL);
+    imap_set_done(&set);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("imap_parse");
@@ -385,12 +518,17 @@ int main(void)
     tcase_add_test(tc, literals_are_announced);
     tcase_add_test(tc, sets);
     tcase_add_test(tc, set_of_many_numbers_stays_linear);
+    tcase_add_test(tc, sets_in_any_order);
     tcase_add_test(tc, mailbox_names);
     tcase_add_test(tc, body_structures);
     tcase_add_test(tc, deep_body_structure_is_refused);
     tcase_add_test(tc, envelopes);
     tcase_add_test(tc, fetch_items);
+    tcase_add_test(tc, broken_items_do_not_hide_others);
+    tcase_add_test(tc, counts);
     tcase_add_test(tc, responses);
+    tcase_add_test(tc, capabilities);
+    tcase_add_test(tc, extended_searches);
     suite_add_tcase(suite, tc);
     return unit_run(suite);
 }

@@ -129,6 +129,53 @@ START_TEST(leases_end_by_themselves)
 }
 END_TEST
 
+START_TEST(watches_starve_nobody)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_lease a, b, c;
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 2;
+    e->session_max_ms = 60; /* of clients' sessions only */
+    e->account_quota = connection_quota_new(2);
+    struct pool *p = world_pool(&w, e);
+    lease_init(&a, &w);
+    lease_init(&b, &w);
+    lease_init(&c, &w);
+    a.lease.watch = b.lease.watch = true;
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
+    world_run(&w, world_done_is, 2);
+    ck_assert(a.ready && !a.gone && b.gone && b.fault.kind == FAULT_BUSY);
+    world_run_for(&w, 100);
+    ck_assert(!a.gone);
+    test_exchange_free(world_call(&w, p, "DO it", true));
+    ck_assert(!a.gone);
+    /* A client's session would take the last place: the watch gives up its own. */
+    ck_assert_int_eq(pool_lease(p, &c.lease, &fault), 0);
+    world_run(&w, world_done_is, w.done + 2);
+    ck_assert(a.gone && a.fault.kind == FAULT_BUSY && c.ready);
+    lease_end(&c.lease, true);
+    world_run(&w, world_done_is, w.done + 1);
+    /* The account's limit leaves no room for a call beside the watch. */
+    e->account_quota->max = 1;
+    world_run_for(&w, 50);
+    lease_init(&a, &w);
+    a.lease.watch = true;
+    ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
+    world_run(&w, world_done_is, w.done + 1);
+    if (a.ready) {
+        struct test_exchange *x = world_call(&w, p, "DO more", true);
+        ck_assert(!x->has_fault);
+        ck_assert(a.gone && a.fault.kind == FAULT_BUSY);
+        test_exchange_free(x);
+    }
+    world_close(&w, p);
+    world_done(&w);
+}
+END_TEST
+
 START_TEST(a_lease_without_login)
 {
     struct world w;
@@ -217,6 +264,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, leases);
     tcase_add_test(t, leases_end_by_themselves);
+    tcase_add_test(t, watches_starve_nobody);
     tcase_add_test(t, a_lease_without_login);
     tcase_add_test(t, probes);
     suite_add_tcase(s, t);

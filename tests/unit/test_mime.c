@@ -536,6 +536,62 @@ START_TEST(raw_filter)
 }
 END_TEST
 
+/* What is found of lines in one pass, and what comes out with and without that knowledge, for texts of which each place is hit by each
+ * kind of line end. */
+START_TEST(raw_lines)
+{
+    static const char alphabet[] = "abcdefgh\r\n\r\n\r\n.\xe4";
+    uint32_t chance = 1;
+
+    for (unsigned round = 0; round < 3000; round++) {
+        char text[400], plain[800], known[800];
+        size_t len = round % sizeof(text), sparse = round % 7 + 1, n = 0, k = 0, got = 1;
+        for (size_t i = 0; i < len; i++) {
+            chance = chance * 1664525 + 1013904223;
+            text[i] = (chance >> 16) % sparse ? 'x' : alphabet[(chance >> 8) % (sizeof(alphabet) - 1)];
+            if (round % 3 == 0 && text[i] == '\r' && i + 1 < len)
+                text[++i] = '\n';
+            else if (round % 3 == 0 && text[i] == '\n')
+                text[i] = 'y';
+        }
+        if (len > 2 && round % 2)
+            memcpy(text, "\r\n", 2);
+        struct mime_source src;
+        struct mime_raw_info info;
+        mime_source_memory(&src, slice_of(text, len));
+        ck_assert_int_eq(mime_raw_scan(&decoder, &src, &info), 0);
+        struct mime_raw_reader *r = mime_raw_reader_new(&src, SLICE_EMPTY), *fast = mime_raw_reader_new(&src, SLICE_EMPTY);
+        mime_raw_reader_knows(fast, &info);
+        for (; got; n += got)
+            ck_assert_int_eq(mime_raw_read(r, plain + n, 1 + round % 50, &got), 0);
+        for (struct slice next = SLICE("-"); next.len; k += next.len) {
+            if (round % 5) {
+                ck_assert_int_eq(mime_raw_next(fast, &next), 0);
+                memcpy(known + k, next.data ? next.data : "", next.len);
+            } else {
+                next.data = known + k;
+                ck_assert_int_eq(mime_raw_read(fast, known + k, 7, &next.len), 0);
+            }
+        }
+        ck_assert_uint_eq(info.size, n);
+        ck_assert_uint_eq(k, n);
+        ck_assert_mem_eq(known, plain, n);
+        size_t longest = 0, line = 0;
+        bool high = false;
+        for (size_t i = 0; i < n; i++) {
+            high |= (unsigned char) plain[i] > 127;
+            line = plain[i] == '\n' ? 0 : line + (plain[i] != '\r');
+            longest = MAX(longest, line);
+        }
+        ck_assert_uint_eq(info.longest_line, longest);
+        ck_assert_int_eq(info.header_8bit || info.body_8bit, high);
+        ck_assert_int_eq(info.open_end, line > 0);
+        mime_raw_reader_free(r);
+        mime_raw_reader_free(fast);
+    }
+}
+END_TEST
+
 START_TEST(raw_info)
 {
     static const char raw[] = "From: Ann <ann@x>\nSender: sec@x\nTo: b@x, G: c@x, d@x;\nCc: b@x\nBcc: e@x\nTo: f@x\n"
@@ -824,6 +880,7 @@ int main(void)
     tcase_add_test(tc, parameters);
     tcase_add_test(tc, parameter_limits);
     tcase_add_test(tc, message_ids);
+    tcase_add_test(tc, raw_lines);
     tcase_add_test(tc, raw_info);
     tcase_add_test(tc, compose_small);
     tcase_add_test(tc, compose_refuses);

@@ -3,6 +3,7 @@
 
 #include "unit.h"
 
+#include "mime_compose.h"
 #include "mime_flowed.h"
 #include "mime_report.h"
 
@@ -166,6 +167,61 @@ START_TEST(other_reports)
 }
 END_TEST
 
+/* One content as text or as an attachment, composed for one transport; all bytes of it. */
+static size_t composed(struct slice content, const char *type, enum mime_transport transport, char *out, size_t room,
+                       struct mime_composer **ret)
+{
+    struct mime_attachment a = {.filename = SLICE("x"), .content_type = slice_of_str(type ? type : "")};
+    struct mime_outline o = {.text = type ? SLICE("x") : content, .attachments = &a, .n_attachments = type ? 1 : 0,
+                             .subject = SLICE("Grüße"), .message_id = SLICE("m@x"), .transport = transport, .seed = 11};
+    struct fault fault = {0};
+    size_t n = 0, k = 1;
+
+    mime_source_memory(&a.content, content);
+    ck_assert_int_eq(mime_composer_new(&o, ret, &fault), 0);
+    while (k && n < room) {
+        ck_assert_int_eq(mime_composer_read(*ret, out + n, room - n, &k), 0);
+        n += k;
+    }
+    ck_assert_uint_eq(n, mime_composer_size(*ret));
+    return n;
+}
+
+/* mime_composer_differs() is true exactly where the bytes are others; multiparts name the encoding of what is in them. */
+START_TEST(forms)
+{
+    static const char *const types[] = {NULL, "text/plain", "application/pdf", "message/rfc822"};
+    static char lines[3000];
+    const struct slice contents[] = {SLICE("plain\r\n"), SLICE("Gr\xc3\xbc\xc3\x9f" "e\r\n"), SLICE("bare\nlf\xc3\xbc\n"),
+                                     SLICE("A: b\r\n\r\n\xc3\xbc"), slice_of(lines, sizeof(lines))};
+    char out[3][8192];
+    size_t n[3];
+    struct mime_composer *c[3];
+
+    memset(lines, 'w', sizeof(lines));
+    for (size_t t = 0; t < ARRAY_LEN(types); t++)
+        for (size_t i = 0; i < ARRAY_LEN(contents); i++) {
+            for (unsigned k = 0; k < 3; k++) {
+                n[k] = composed(contents[i], types[t], (enum mime_transport) k, out[k], sizeof(out[k]), &c[k]);
+                const char *head_end = memmem(out[k], n[k], "\r\n\r\n", 4);
+                const char *label = memmem(out[k], (size_t) (head_end - out[k]), "Encoding: ", 10);
+                bool beyond = mime_composer_needs_8bit(c[k]) || mime_composer_needs_binary(c[k]);
+                if (types[t] && !beyond)
+                    ck_assert_ptr_null(label);
+                if (types[t] && beyond)
+                    ck_assert(label && strncmp(label + 10, mime_composer_needs_binary(c[k]) ? "binary" : "8bit", 4) == 0);
+            }
+            for (unsigned k = 0; k < 9; k++) {
+                bool equal = n[k / 3] == n[k % 3] && memcmp(out[k / 3], out[k % 3], n[k / 3]) == 0;
+                ck_assert_msg(mime_composer_differs(c[k / 3], (enum mime_transport) (k % 3)) == !equal,
+                              "content %zu as %s, %u and %u: %s", i, types[t] ? types[t] : "text", k / 3, k % 3, equal ? "equal" : "not equal");
+            }
+            for (unsigned k = 0; k < 3; k++)
+                mime_composer_free(c[k]);
+        }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("mime_more");
@@ -175,6 +231,7 @@ int main(void)
     tcase_add_test(tc, undeclared_charsets);
     tcase_add_test(tc, delivery_report);
     tcase_add_test(tc, other_reports);
+    tcase_add_test(tc, forms);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "net_world.h"
 
+#include "backoff.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -273,11 +275,11 @@ START_TEST(deadlines)
     world_init(&w);
     struct endpoint *e = world_endpoint(&w);
     e->pool_size = 1;
-    e->timeout_ms = 150;
+    e->timeout_ms = 900;
     struct pool *p = world_pool(&w, e);
     struct test_exchange *a = test_exchange_new(&w, "a", "HANG", true);
     struct test_exchange *b = test_exchange_new(&w, "b", "ECHO b", false);
-    a->x.deadline_ms = b->x.deadline_ms = loop_now_ms(w.loop) + 50;
+    a->x.deadline_ms = b->x.deadline_ms = loop_now_ms(w.loop) + 300; /* written by then, on a busy machine too */
     ck_assert_int_eq(submit(p, a, &fault), 0);
     ck_assert_int_eq(submit(p, b, &fault), 0);
     world_run(&w, world_done_is, 1);
@@ -297,6 +299,107 @@ START_TEST(deadlines)
 END_TEST
 
 /* --- deaths --- */
+
+static bool started_is(struct world *w)
+{
+    return w->started == w->want;
+}
+
+/* What a host has taught is kept when nobody uses it any more, for a day, and of so many hosts only. */
+START_TEST(lessons_of_hosts)
+{
+    struct list hosts;
+    struct backoff_host *h, *again;
+    unsigned n = 0;
+
+    list_init(&hosts);
+    h = backoff_host_get(&hosts, "Mail.Example", 25);
+    ck_assert_ptr_eq(backoff_host_get(&hosts, "mail.example", 25), h);
+    ck_assert_uint_eq(backoff_host_lessons(h, 1000), 0);
+    backoff_host_unref(&hosts, h);
+    backoff_host_teach(h, ENGINE_LESSON_NO_CHUNKS, 1000);
+    backoff_host_unref(&hosts, h);
+    again = backoff_host_get(&hosts, "mail.example", 25);
+    ck_assert_ptr_eq(again, h);
+    ck_assert_uint_eq(backoff_host_lessons(again, 999 + BACKOFF_LESSON_MS), ENGINE_LESSON_NO_CHUNKS);
+    ck_assert_uint_eq(backoff_host_lessons(again, 1000 + BACKOFF_LESSON_MS), 0);
+    h = backoff_host_get(&hosts, "mail.example", 587);
+    ck_assert_ptr_ne(h, again);
+    backoff_host_unref(&hosts, h); /* it has taught nothing and goes */
+    for (unsigned i = 0; i < 2 * BACKOFF_HOSTS_TAUGHT; i++) {
+        h = backoff_host_get(&hosts, "many.example", i + 1);
+        backoff_host_teach(h, ENGINE_LESSON_NO_CHUNKS, 2000 + i);
+        backoff_host_unref(&hosts, h);
+    }
+    list_foreach(&hosts, h, struct backoff_host, link)
+        n++;
+    ck_assert_uint_eq(n, BACKOFF_HOSTS_TAUGHT + 1);
+    /* The oldest went, but not the one that is in use. */
+    h = backoff_host_get(&hosts, "many.example", 2 * BACKOFF_HOSTS_TAUGHT);
+    ck_assert_uint_ne(backoff_host_lessons(h, 3000), 0);
+    backoff_host_unref(&hosts, h);
+    h = backoff_host_get(&hosts, "many.example", 1);
+    ck_assert_uint_eq(backoff_host_lessons(h, 3000), 0);
+    backoff_host_unref(&hosts, h);
+    ck_assert_uint_ne(backoff_host_lessons(again, 3000), 0);
+    backoff_hosts_done(&hosts);
+    backoff_host_unref(&hosts, again);
+    backoff_hosts_done(&hosts);
+    ck_assert(list_is_empty(&hosts));
+}
+END_TEST
+
+/* One that is made ready on its connection: nobody is put behind it, it goes on when it is, wherever that is then. */
+START_TEST(prepared_on_a_connection)
+{
+    struct world w;
+    struct fault fault = {0};
+    world_init(&w);
+    struct endpoint *e = world_endpoint(&w);
+    e->pool_size = 1;
+    struct pool *p = world_pool(&w, e);
+    struct test_exchange *a = test_exchange_new(&w, "a", "DO a", true), *b = test_exchange_new(&w, "b", "DO b", true);
+    struct test_exchange *c = test_exchange_new(&w, "c", "DO c", true), *d = test_exchange_new(&w, "d", "DO d", true);
+    a->not_yet = 1;
+    ck_assert_int_eq(submit(p, a, &fault), 0);
+    ck_assert_int_eq(submit(p, b, &fault), 0);
+    world_run(&w, started_is, 1);
+    world_run_for(&w, 50);
+    ck_assert_int_eq(w.started, 1);
+    exchange_prepared(&a->x);
+    world_run(&w, world_done_is, 2);
+    ck_assert_str_eq(w.order, "a b ");
+    ck_assert(!a->has_fault && a->started == 2);
+
+    /* Its connection goes meanwhile: it is begun on the next one, and what comes late is for nobody. */
+    c->not_yet = 1;
+    ck_assert_int_eq(submit(p, c, &fault), 0);
+    world_run(&w, started_is, 4);
+    conn_close(list_first(&w.conns, struct line_conn, link));
+    world_run(&w, world_done_is, 3);
+    ck_assert(!c->has_fault && c->started == 2);
+    ck_assert_uint_eq(w.accepted, 2);
+    ck_assert_uint_eq(w.commits, 3);
+
+    /* Cancelled meanwhile, nothing has happened, and the connection serves others. */
+    d->not_yet = 1;
+    ck_assert_int_eq(submit(p, d, &fault), 0);
+    world_run(&w, started_is, 6);
+    ck_assert_int_eq(exchange_cancel(&d->x), OUTCOME_NONE);
+    world_run(&w, world_done_is, 4);
+    ck_assert_int_eq(d->fault.kind, FAULT_CANCELLED);
+    struct test_exchange *last = world_call(&w, p, "DO it", true);
+    ck_assert(!last->has_fault);
+    ck_assert_uint_eq(w.accepted, 2);
+    world_close(&w, p);
+    test_exchange_free(a);
+    test_exchange_free(b);
+    test_exchange_free(c);
+    test_exchange_free(d);
+    test_exchange_free(last);
+    world_done(&w);
+}
+END_TEST
 
 START_TEST(outcomes_when_the_connection_dies)
 {
@@ -819,6 +922,8 @@ int main(void)
     tcase_add_test(t, cancel_of_one_that_dies_with_its_neighbour);
     tcase_add_test(t, an_orphan_owing_too_much_closes_the_connection);
     tcase_add_test(t, deadlines);
+    tcase_add_test(t, lessons_of_hosts);
+    tcase_add_test(t, prepared_on_a_connection);
     tcase_add_test(t, outcomes_when_the_connection_dies);
     tcase_add_test(t, a_body_that_was_cut_is_sent_again);
     tcase_add_test(t, idle_connections_that_died_are_not_noticed);

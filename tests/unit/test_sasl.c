@@ -440,6 +440,34 @@ START_TEST(scram)
 }
 END_TEST
 
+START_TEST(unbound)
+{
+    const unsigned all = SASL_BIT(SASL_SCRAM_SHA_256_PLUS) | SASL_BIT(SASL_SCRAM_SHA_1_PLUS) | SASL_BIT(SASL_SCRAM_SHA_256) | SASL_BIT(SASL_PLAIN);
+    const unsigned rest = SASL_BIT(SASL_SCRAM_SHA_256) | SASL_BIT(SASL_PLAIN);
+    static const struct {
+        struct slice server;
+        size_t unique_len;
+        bool bound;
+    } rows[] = {
+        {SLICE("mail.example.com Cyrus IMAP 3.6.1 server ready"), 0, false},
+        {SLICE("cyrus"), 0, false},
+        {SLICE("Cyrus POP3"), 12, true},
+        {SLICE("Dovecot ready."), 0, true},
+        {SLICE("Cyru"), 0, true},
+        {SLICE(""), 0, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        unsigned offered = all;
+        tls.unique_len = rows[i].unique_len;
+        sasl_offer_unbound(&offered, rows[i].server, &tls);
+        ck_assert_uint_eq(offered, rows[i].bound ? all : rest);
+    }
+    unsigned offered = all;
+    sasl_offer_unbound(&offered, rows[0].server, NULL);
+    ck_assert_uint_eq(offered, all);
+}
+END_TEST
+
 START_TEST(scram_bounds)
 {
     static const char *const bad[] = {
@@ -596,6 +624,7 @@ int main(void)
     tcase_add_test(t, scram_formula_of_the_rfcs);
     tcase_add_test(t, scram);
     tcase_add_test(t, scram_bounds);
+    tcase_add_test(t, unbound);
     tcase_add_test(t, bearer);
     tcase_add_test(t, credentials_that_cannot_be);
     tcase_add_test(t, hostile_challenges);

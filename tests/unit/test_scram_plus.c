@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SCRAM with channel binding: the POP3 engine over a real TLS channel, and GNU SASL's server at the other end. No mail
- * server at hand offers the -PLUS mechanisms. */
+/* SCRAM with channel binding: the three engines over a real TLS channel, and GNU SASL's server at the other end. */
 #include "base64.h"
-#include "pop3_client.h"
 #include "tls.h"
 #include "tls_peer.h"
 #include "unit.h"
@@ -169,28 +167,66 @@ static void derive(struct engine *e)
     ck_assert_int_eq(e->ops->derived(e, key, d->key_len), 0);
 }
 
+/* How the server of a protocol speaks; %s in `offer` is the mechanism, in `yes` and `no` the tag. */
+struct speech {
+    struct engine *(*client)(const struct engine_config *config);
+    const char *greeting, *question, *offer, *command, *challenge, *yes, *no, *next;
+};
+
+static const struct speech speeches[] = {
+    {smtp_client_new, "220 ready\r\n", "EHLO localhost", "250-fake\r\n250 AUTH PLAIN SCRAM-SHA-256 %s\r\n", "AUTH", "334 ",
+     "235 in\r\n", "535 5.7.8 no\r\n", "EHLO localhost"},
+    {imap_client_new, "* OK ready\r\n", "CAPABILITY", "* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256 AUTH=%s\r\n",
+     "AUTHENTICATE", "+ ", "%s OK in\r\n", "%s NO [AUTHENTICATIONFAILED] no\r\n", "CAPABILITY"},
+    {pop3_client_new, "+OK ready\r\n", "CAPA", "+OK\r\nSASL PLAIN SCRAM-SHA-256 %s\r\n.\r\n", "AUTH", "+ ", "+OK in\r\n",
+     "-ERR [AUTH] no\r\n", "CAPA"},
+};
+
+/* What the engine says behind its tag, if it has one, which goes to `tag`. */
+static const char *untagged(struct engine *e, char tag[16])
+{
+    const char *line = heard(e), *space = strchr(line, ' ');
+    if (e->ops->protocol != PROTOCOL_IMAP)
+        return line;
+    ck_assert(space && space - line < 16);
+    snprintf(tag, 16, "%.*s", (int) (space - line), line);
+    return space + 1;
+}
+
+static void say_tagged(struct engine *e, const char *text, const char *tag)
+{
+    char line[256] = "";
+    const char *mark = strstr(text, "%s");
+    if (mark)
+        snprintf(line, sizeof(line), "%.*s%s%s", (int) (mark - text), text, tag, mark + 2);
+    else
+        snprintf(line, sizeof(line), "%s", text);
+    say(e, line);
+}
+
 /* Runs a login; true when both sides were content. `binding`: what the client's first message must say. */
-static bool log_in(const struct channel *ch, const char *mechanism, const char *exporter, const char *unique,
-                   const char *password, const char *binding)
+static bool log_in_by(const struct speech *speech, const struct channel *ch, const char *mechanism, const char *exporter,
+                      const char *unique, const char *password, const char *binding)
 {
     struct engine_config config = {.implicit_tls = true, .wants_login = true, .username = "user", .host = "mail.example.com"};
-    struct engine *e = pop3_client_new(&config);
+    struct engine *e = speech->client(&config);
     struct secret *secret = secret_new(password, strlen(password));
     struct server server;
-    char line[4096], *reply;
+    char line[4096], tag[16] = "", *reply;
     bool good = false;
 
     ck_assert(e && secret);
     server_begin(&server, mechanism, exporter, unique);
     ck_assert_int_eq(e->ops->tls_started(e, &ch->told), 0);
-    say(e, "+OK ready\r\n");
-    ck_assert_str_eq(heard(e), "CAPA");
-    snprintf(line, sizeof(line), "+OK\r\nSASL PLAIN SCRAM-SHA-256 %s\r\n.\r\n", mechanism);
-    say(e, line);
+    say(e, speech->greeting);
+    ck_assert_str_eq(untagged(e, tag), speech->question);
+    say_tagged(e, speech->offer, mechanism);
+    if (tag[0])
+        say_tagged(e, "%s OK done\r\n", tag);
     ck_assert_uint_ne(e->ops->wants(e) & ENGINE_WANT_CREDENTIAL, 0);
     ck_assert_int_eq(e->ops->credential(e, secret), 0);
-    const char *input = heard(e);
-    snprintf(line, sizeof(line), "AUTH %s ", mechanism);
+    const char *input = untagged(e, tag);
+    snprintf(line, sizeof(line), "%s %s ", speech->command, mechanism);
     ck_assert_msg(strncmp(input, line, strlen(line)) == 0, "the client says %s", input);
     input += strlen(line);
     char first[4096];
@@ -200,16 +236,16 @@ static bool log_in(const struct channel *ch, const char *mechanism, const char *
     for (int round = 0; round < 4; round++) {
         int rc = gsasl_step64(server.session, input, &reply);
         if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE) {
-            say(e, "-ERR [AUTH] no\r\n");
+            say_tagged(e, speech->no, tag);
             break;
         }
         if (rc == GSASL_OK && *reply == '\0') {
             gsasl_free(reply);
-            say(e, "+OK in\r\n");
-            good = strcmp(heard(e), "CAPA") == 0;
+            say_tagged(e, speech->yes, tag);
+            good = strcmp(untagged(e, tag), speech->next) == 0;
             break;
         }
-        snprintf(line, sizeof(line), "+ %s\r\n", reply);
+        snprintf(line, sizeof(line), "%s%s\r\n", speech->challenge, reply);
         gsasl_free(reply);
         say(e, line);
         if (e->ops->wants(e) & ENGINE_WANT_DERIVE)
@@ -217,8 +253,8 @@ static bool log_in(const struct channel *ch, const char *mechanism, const char *
         input = heard(e);
         if (rc == GSASL_OK) {
             ck_assert_str_eq(input, "");
-            say(e, "+OK in\r\n");
-            good = strcmp(heard(e), "CAPA") == 0;
+            say_tagged(e, speech->yes, tag);
+            good = strcmp(untagged(e, tag), speech->next) == 0;
             break;
         }
     }
@@ -230,33 +266,43 @@ static bool log_in(const struct channel *ch, const char *mechanism, const char *
     return good;
 }
 
+/* The same for all protocols, which must agree. */
+static bool log_in(const struct channel *ch, const char *mechanism, const char *exporter, const char *unique, const char *password,
+                   const char *binding)
+{
+    bool good = log_in_by(&speeches[0], ch, mechanism, exporter, unique, password, binding);
+    for (size_t i = 1; i < ARRAY_LEN(speeches); i++)
+        ck_assert_int_eq(log_in_by(&speeches[i], ch, mechanism, exporter, unique, password, binding), good);
+    return good;
+}
+
 static const char *const mechanisms[] = {"SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"};
 
 START_TEST(exporter)
 {
-    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
-        struct channel ch;
-        channel_open(&ch, versions[v], true);
-        for (size_t m = 0; m < ARRAY_LEN(mechanisms); m++) {
-            ck_assert(log_in(&ch, mechanisms[m], ch.exporter, NULL, PASSWORD, "p=tls-exporter,,"));
-            ck_assert(!log_in(&ch, mechanisms[m], ch.exporter, NULL, "pen", "p=tls-exporter,,"));
-        }
-        channel_close(&ch);
+    struct channel ch;
+    channel_open(&ch, TLS1_3_VERSION, true);
+    ck_assert_uint_eq(ch.told.unique_len, 0);
+    for (size_t m = 0; m < ARRAY_LEN(mechanisms); m++) {
+        ck_assert(log_in(&ch, mechanisms[m], ch.exporter, NULL, PASSWORD, "p=tls-exporter,,"));
+        ck_assert(!log_in(&ch, mechanisms[m], ch.exporter, NULL, "pen", "p=tls-exporter,,"));
     }
+    channel_close(&ch);
 }
 END_TEST
 
 START_TEST(unique)
 {
-    struct channel ch;
-    channel_open(&ch, TLS1_2_VERSION, false);
-    ck_assert_uint_eq(ch.told.exporter_len, 0);
-    for (size_t m = 0; m < ARRAY_LEN(mechanisms); m++) {
-        ck_assert(log_in(&ch, mechanisms[m], NULL, ch.unique, PASSWORD, "p=tls-unique,,"));
-        ck_assert(!log_in(&ch, mechanisms[m], NULL, ch.unique, "pen", "p=tls-unique,,"));
+    for (int extended = 0; extended <= 1; extended++) {
+        struct channel ch;
+        channel_open(&ch, TLS1_2_VERSION, extended);
+        ck_assert_int_eq(ch.told.exporter_len > 0, extended);
+        for (size_t m = 0; m < ARRAY_LEN(mechanisms); m++) {
+            ck_assert(log_in(&ch, mechanisms[m], NULL, ch.unique, PASSWORD, "p=tls-unique,,"));
+            ck_assert(!log_in(&ch, mechanisms[m], NULL, ch.unique, "pen", "p=tls-unique,,"));
+        }
+        channel_close(&ch);
     }
-    channel_close(&ch);
 }
 END_TEST
 

@@ -87,6 +87,36 @@ START_TEST(body_every_text)
 }
 END_TEST
 
+/* Texts longer than what is looked at at once, with a line end or a dot at each place: as a byte by byte reading has it. */
+START_TEST(body_long)
+{
+    static const char *const marks[] = {"\r\n", "\n", "\r", ".", "\r\n.", "\n.", "\r.", "\r\n..", "\r\r\n", "\n\r", "\r\n.\r\n"};
+    char in[200], out[2 * sizeof(in) + 8], wanted[2 * sizeof(in) + 8];
+
+    for (size_t m = 0; m < ARRAY_LEN(marks); m++) {
+        size_t len = strlen(marks[m]);
+        for (size_t at = 0; at + len <= sizeof(in); at++) {
+            for (size_t other = 0; other < 3; other++) {
+                memset(in, 'x', sizeof(in));
+                for (size_t i = 20; other && i + 2 < sizeof(in); i += other == 1 ? 33 : 64)
+                    memcpy(in + i, "\r\n", 2);
+                memcpy(in + at, marks[m], len);
+                struct smtp_body b;
+                smtp_body_init(&b);
+                size_t n = 0;
+                for (size_t i = 0; i < sizeof(in); i++)
+                    n += smtp_body_filter(&b, slice_of(in + i, 1), wanted + n);
+                n += smtp_body_end(&b, wanted + n);
+                for (size_t cut = 0; cut <= sizeof(in); cut += 67) {
+                    ck_assert_uint_eq(filter(in, sizeof(in), cut, out), n);
+                    ck_assert_mem_eq(out, wanted, n);
+                }
+            }
+        }
+    }
+}
+END_TEST
+
 /* --- replies --- */
 
 START_TEST(enhanced_codes)
@@ -282,6 +312,72 @@ START_TEST(bearer_reason)
 }
 END_TEST
 
+/* One mail to its recipients, from submission to DONE. */
+static void pass(struct peer *p, struct smtp_recipient *rcpts, size_t n)
+{
+    struct smtp_transaction t;
+    struct fault fault = {0};
+
+    smtp_transaction_init(&t);
+    t.from = SLICE("a@example.com");
+    t.recipients = rcpts;
+    t.n_recipients = n;
+    ck_assert_int_eq(smtp_client_submit(p->e, &t.request, &fault), 0);
+    say(p, "250 ok\r\n", ENGINE_EVENT_REPLY);
+    for (size_t i = 0; i < n; i++)
+        say(p, "250 ok\r\n", ENGINE_EVENT_REPLY);
+    say(p, "354 go\r\n", ENGINE_EVENT_REPLY);
+    ck_assert_int_eq(p->e->ops->body(p->e, "x", 1, true), 1);
+    drain(p);
+    ck_assert_uint_eq(say(p, "250 ok\r\n", ENGINE_EVENT_DONE), 1);
+}
+
+/* RFC 9422: what fits into a transaction, and when a connection is worn out. */
+START_TEST(limits)
+{
+    static const struct {
+        const char *offer;
+        size_t room, room_then, room_last; /* at first, after one mail to what fitted, after another */
+        bool spent_then, spent_last;
+    } rows[] = {
+        {"250 PIPELINING\r\n", 6, 6, 6, false, false},
+        {"250 LIMITS RCPTMAX=4\r\n", 4, 4, 4, false, false},
+        {"250 LIMITS RCPTMAX=1 MAILMAX=2\r\n", 1, 1, 0, false, true},
+        {"250 LIMITS mailmax=1\r\n", 6, 0, 0, true, true},
+        {"250 LIMITS RCPTDOMAINMAX=1\r\n", 2, 0, 0, true, true},
+        {"250 LIMITS RCPTDOMAINMAX=2\r\n", 4, 0, 0, true, true},
+        {"250 LIMITS RCPTDOMAINMAX=2 RCPTMAX=2\r\n", 2, 2, 2, false, false},
+        {"250 LIMITS RCPTDOMAINMAX=4\r\n", 6, 6, 6, false, false},
+        {"250 LIMITS RCPTDOMAINMAX=100000 RCPTMAX=0 MAILMAX=x\r\n", 6, 6, 6, false, false},
+    };
+    struct engine_config config = {.tls = TLS_POLICY_NONE, .domain = "me"};
+    struct smtp_recipient rcpts[] = {{.address = SLICE("a@one.example")}, {.address = SLICE("b@ONE.example")},
+                                     {.address = SLICE("a@two.example")}, {.address = SLICE("a@One.Example")},
+                                     {.address = SLICE("a@three.example")}, {.address = SLICE("b@two.example")}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct peer *p = calloc(1, sizeof(*p));
+        p->e = smtp_client_new(&config);
+        say(p, "220 hi\r\n", ENGINE_EVENT_READY);
+        say(p, "250-hi\r\n", ENGINE_EVENT_READY);
+        ck_assert_uint_eq(say(p, rows[i].offer, ENGINE_EVENT_READY), 1);
+        size_t n = smtp_client_room(p->e, rcpts, ARRAY_LEN(rcpts));
+        ck_assert_uint_eq(n, rows[i].room);
+        ck_assert(!p->e->ops->spent(p->e));
+        pass(p, rcpts, n);
+        ck_assert_uint_eq(smtp_client_room(p->e, rcpts, ARRAY_LEN(rcpts)), rows[i].room_then);
+        ck_assert_int_eq(p->e->ops->spent(p->e), rows[i].spent_then);
+        if (rows[i].room_then) {
+            pass(p, rcpts, rows[i].room_then);
+            ck_assert_uint_eq(smtp_client_room(p->e, rcpts, ARRAY_LEN(rcpts)), rows[i].room_last);
+            ck_assert_int_eq(p->e->ops->spent(p->e), rows[i].spent_last);
+        }
+        engine_free(p->e);
+        free(p);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("smtp");
@@ -289,11 +385,13 @@ int main(void)
 
     tcase_add_test(t, body_rows);
     tcase_add_test(t, body_every_text);
+    tcase_add_test(t, body_long);
     tcase_add_test(t, enhanced_codes);
     tcase_add_test(t, reply_text);
     tcase_add_test(t, long_envelope);
     tcase_add_test(t, long_body);
     tcase_add_test(t, bearer_reason);
+    tcase_add_test(t, limits);
     suite_add_tcase(suite, t);
     return unit_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct seen {
@@ -27,11 +28,11 @@ static void stop(void *arg)
 }
 
 /* Lets the tasks that wait run. A stopped loop stays stopped, so that each test spins once. */
-static void spin(struct loop *l)
+static void spin(struct loop *l, unsigned ms)
 {
     struct loop_timer timer = {0};
     ck_assert_int_eq(loop_timer_init(&timer, l, stop, l), 0);
-    loop_timer_set(&timer, 20);
+    loop_timer_set(&timer, ms);
     ck_assert_int_eq(loop_run(l), 0);
     loop_timer_done(&timer);
 }
@@ -99,6 +100,58 @@ START_TEST(spills_into_a_sealed_memfd)
     close(fd);
     close(other);
     spool_unref(s);
+}
+END_TEST
+
+/* A memfd that served before is used again, shows nothing of what it held, and goes when nobody wants it. */
+START_TEST(memfds_are_used_again)
+{
+    struct fault fault = {0};
+    struct loop *l = loop_new();
+    struct spool_budget root;
+    struct stat st;
+    char buf[8];
+    size_t n;
+    spool_budget_init_root(&root, l, "memory", 64 << 20);
+    struct spool *s = spool_new(&root, 0, NULL);
+    fill(s, 5 * SPOOL_MEMORY, 'a');
+    int first = spool_fd(s);
+    ck_assert_int_eq(spool_seal(s, &fault), 0);
+    spool_unref(s);
+    ck_assert_uint_eq(root.used, 0);
+    ck_assert_uint_eq(root.n_kept, 1);
+
+    s = spool_new(&root, 0, NULL);
+    fill(s, 2 * SPOOL_MEMORY, 'b');
+    ck_assert_int_eq(spool_fd(s), first);
+    ck_assert_uint_eq(root.n_kept, 0);
+    ck_assert_int_eq(spool_seal(s, &fault), 0);
+    ck_assert_uint_eq(spool_size(s), 2 * SPOOL_MEMORY);
+    ck_assert_int_eq(spool_read(s, 2 * SPOOL_MEMORY - 3, buf, sizeof(buf), &n), 0);
+    ck_slice_eq(slice_of(buf, n), "bbb");
+    int fd = spool_export(s, &fault);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    ck_assert_int_eq((int) st.st_size, 2 * SPOOL_MEMORY);
+    ck_assert_int_ne(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE, 0);
+    close(fd);
+    /* What somebody else has is not used again. */
+    spool_unref(s);
+    ck_assert_uint_eq(root.n_kept, 0);
+
+    struct spool *many[2 * SPOOL_KEPT];
+    for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = spool_new(&root, 0, NULL);
+        fill(many[i], i ? SPOOL_MEMORY + 1 : (int) SPOOL_KEPT_BYTES + 1, 'c');
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(many); i++)
+        spool_unref(many[i]);
+    ck_assert_uint_eq(root.n_kept, SPOOL_KEPT);
+    ck_assert_uint_le(root.kept_bytes, SPOOL_KEPT_BYTES);
+    spin(l, SPOOL_KEPT_MS + 100);
+    ck_assert_uint_eq(root.n_kept, 0);
+    spool_budget_done(&root);
+    loop_free(l);
 }
 END_TEST
 
@@ -197,7 +250,7 @@ START_TEST(waits_for_room)
     ck_assert_uint_eq(spool_size(s), 500 + 18 + 8);
     spool_unref(done);
     ck_assert_uint_eq(seen.calls, 0);
-    spin(l);
+    spin(l, 20);
     ck_assert_uint_eq(seen.calls, 1);
     ck_assert(!fault_is_set(&seen.fault));
     ck_assert_int_eq(spool_write(s, SLICE("goes on"), &fault), 0);
@@ -225,7 +278,7 @@ START_TEST(of_those_that_wait_for_each_other_the_youngest_fails)
     fill(b, 4000, 'b');
     ck_assert_int_eq(spool_write(a, SLICE("more"), &fault), 1);
     ck_assert_int_eq(spool_write(b, SLICE("more"), &fault), 1);
-    spin(l);
+    spin(l, 20);
     ck_assert_uint_eq(first.calls, 0);
     ck_assert_uint_eq(second.calls, 1);
     ck_assert_str_eq(second.fault.limit, "user_memory");
@@ -246,6 +299,7 @@ int main(void)
     TCase *tc = tcase_create("spool");
     tcase_add_test(tc, stays_in_memory);
     tcase_add_test(tc, spills_into_a_sealed_memfd);
+    tcase_add_test(tc, memfds_are_used_again);
     tcase_add_test(tc, exports_small_ones_too);
     tcase_add_test(tc, knows_text);
     tcase_add_test(tc, has_a_maximum);
