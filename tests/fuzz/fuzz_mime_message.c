@@ -41,7 +41,7 @@ static void check_part(struct mime_message *m, struct mime_part *p)
     struct mime_address *list;
     size_t n;
 
-    check(p->header_offset + p->header_size == p->body_offset && p->body_offset + p->body_size <= m->source.size);
+    check(p->header_offset + p->header_size <= p->body_offset && p->body_offset + p->body_size <= m->source.size);
     check(mime_message_find(m, p->number) != NULL);
     check_text(p->filename);
     check_text(p->content_id);

@@ -7,16 +7,30 @@ else
 FUZZ_MAIN = %reldir%/replay.c
 FUZZ_LINK =
 endif
-EXTRA_DIST += %reldir%/libfuzzer.c %reldir%/replay.c %reldir%/corpus
+FUZZ_SESSION = %reldir%/session.c %reldir%/session.h
+EXTRA_DIST += %reldir%/libfuzzer.c %reldir%/replay.c %reldir%/corpus %reldir%/dict %reldir%/fuzz
 
-check_PROGRAMS += %reldir%/fuzz_imap_response
+IMAP_FUZZ = %reldir%/fuzz_imap_response %reldir%/fuzz_imap_session %reldir%/fuzz_imap_bodystructure %reldir%/fuzz_imap_utf7
+check_PROGRAMS += $(IMAP_FUZZ)
 if !FUZZING
-TESTS += %reldir%/fuzz_imap_response
+TESTS += $(IMAP_FUZZ)
 endif
-tests_fuzz_fuzz_imap_response_SOURCES = %reldir%/fuzz_imap_response.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_imap_response_SOURCES = %reldir%/fuzz_imap_response.c %reldir%/fuzz.h $(FUZZ_SESSION) $(FUZZ_MAIN)
 tests_fuzz_fuzz_imap_response_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_imap_response_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_imap_response_LDADD = $(PROTOCOLS_LIBS)
+tests_fuzz_fuzz_imap_session_SOURCES = %reldir%/fuzz_imap_session.c %reldir%/fuzz.h $(FUZZ_SESSION) $(FUZZ_MAIN)
+tests_fuzz_fuzz_imap_session_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_imap_session_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_imap_session_LDADD = $(PROTOCOLS_LIBS)
+tests_fuzz_fuzz_imap_bodystructure_SOURCES = %reldir%/fuzz_imap_bodystructure.c %reldir%/fuzz.h $(FUZZ_SESSION) $(FUZZ_MAIN)
+tests_fuzz_fuzz_imap_bodystructure_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_imap_bodystructure_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_imap_bodystructure_LDADD = $(PROTOCOLS_LIBS)
+tests_fuzz_fuzz_imap_utf7_SOURCES = %reldir%/fuzz_imap_utf7.c %reldir%/fuzz.h $(FUZZ_SESSION) $(FUZZ_MAIN)
+tests_fuzz_fuzz_imap_utf7_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_imap_utf7_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_imap_utf7_LDADD = $(PROTOCOLS_LIBS)
 
 # mime
 MIME_FUZZ = %reldir%/fuzz_mime_message %reldir%/fuzz_mime_header %reldir%/fuzz_mime_transfer
@@ -36,3 +50,15 @@ tests_fuzz_fuzz_mime_transfer_SOURCES = %reldir%/fuzz_mime_transfer.c %reldir%/f
 tests_fuzz_fuzz_mime_transfer_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_mime_transfer_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_mime_transfer_LDADD = libmime.la libutil.la
+
+# All of them, one after the other, from the committed inputs: make fuzz FUZZ_SECONDS=600 FUZZ='imap_response json'.
+# make fuzz-merge puts what they found back among the committed inputs, without what adds nothing.
+FUZZ_SECONDS = 60
+FUZZ =
+fuzz fuzz-merge: $(filter tests/fuzz/fuzz_%,$(check_PROGRAMS))
+if FUZZING
+	$(srcdir)/tests/fuzz/fuzz $@ '$(srcdir)/tests/fuzz' $(FUZZ_SECONDS) $(FUZZ)
+else
+	@echo 'fuzz: needs configure --enable-fuzzing --enable-asan --enable-ubsan CC=clang' >&2; exit 1
+endif
+.PHONY: fuzz fuzz-merge

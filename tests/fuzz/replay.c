@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs the inputs of a fuzz target: files, or folders of files, named as arguments; without arguments those in
- * $srcdir/tests/fuzz/corpus/TARGET. Each input is also run cut short and with bytes changed, in a way that is the same
- * every time. */
+ * $srcdir/tests/fuzz/corpus/TARGET. Each input that somebody gave a name is also run cut short and with bytes changed, in a
+ * way that is the same every time; those that fuzzing found are called by their hashes. */
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,18 @@
 
 static unsigned inputs;
 
-static void run_variants(uint8_t *data, size_t size)
+static bool is_hash(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    return strlen(name) == 40 && strspn(name, "0123456789abcdef") == 40;
+}
+
+static void run_variants(uint8_t *data, size_t size, unsigned variants)
 {
     uint32_t random = 1;
     fuzz_one(data, size);
-    for (unsigned i = 0; i < 200 && size > 0; i++) {
+    for (unsigned i = 0; i < variants && size > 0; i++) {
         random = random * 1664525 + 1013904223;
         size_t at = (random >> 8) % size;
         uint8_t was = data[at];
@@ -57,7 +65,7 @@ static int run_path(const char *path)
         perror(path);
         exit(EXIT_FAILURE);
     }
-    run_variants(data, fread(data, 1, INPUT_MAX, f));
+    run_variants(data, fread(data, 1, INPUT_MAX, f), is_hash(path) ? 0 : 200);
     fclose(f);
     free(data);
     return 0;
