@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""SMTP and POP3 servers that do what a test wants at any step of the dialogue.
+"""Mail servers that do what a test wants at any step of the dialogue: what all share, and SMTP.
 
 A script is {step: act}. A step is named after the command whose answer is due ("greeting", "mail", "rcpt2", "dot", …), and an act
 is a text to send instead of the usual answer, or a function(wire, usual) of those below. What is not in the script is answered
-as a plain, good server would. A server plays its scripts one a connection and is good when they have run out."""
+as a plain, good server would. A server plays its scripts one a connection and is good when they have run out; what stands in its
+`always` holds on all connections."""
 
 import contextlib
-import re
 import socket
 import ssl
 import struct
 import threading
 import time
+
+import fake_sasl
 
 FLOOD_MAX = 64 << 20
 PATIENCE_S = 20
@@ -94,6 +96,7 @@ def late(seconds):
     def run(wire, usual):
         time.sleep(seconds)
         wire.send(usual)
+    run.goes_on = True
     return run
 
 
@@ -146,7 +149,7 @@ class Wire:
         sock.settimeout(PATIENCE_S)
 
     def send(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
 
     def close(self):
         self.socket.close()
@@ -166,6 +169,14 @@ class Wire:
         self.server.lines.append(line)
         return line
 
+    def ahead(self):
+        """How many lines have come that are not answered."""
+        with contextlib.suppress(BlockingIOError):
+            self.socket.setblocking(False)
+            self.input += self.socket.recv(65536)
+        self.socket.settimeout(PATIENCE_S)
+        return self.input.count(b"\n")
+
     def listen(self):
         """Reads until the other side ends it."""
         while True:
@@ -181,7 +192,7 @@ class Wire:
         """Answers; True when it was the usual answer."""
         self.server.steps.append(step)
         self.server.reached(step)
-        act = self.script.pop(step, None)
+        act = self.script.pop(step, self.server.always.get(step))
         self.act(act, usual)
         return act is None or getattr(act, "goes_on", False)
 
@@ -189,11 +200,12 @@ class Wire:
 class FakeMail:
     """Common to both protocols. `lines` holds what came, `clear` what came before TLS, `steps` what was answered."""
 
-    def __init__(self, *scripts, certificate=None, implicit=False, capabilities=None):
-        self.scripts = list(scripts)
+    def __init__(self, *scripts, always=None, certificate=None, implicit=False, capabilities=None, password="geheim-7"):
+        self.scripts, self.always, self.password = list(scripts), always or {}, password
         self.lines, self.steps, self.wires, self.clear = [], [], [], b""
         self.flooded = 0
         self.certificate, self.implicit, self.capabilities = certificate, implicit, capabilities
+        self.prepare_tls = None         # a function(context)
         self.watched = {}
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -254,9 +266,26 @@ class FakeMail:
             wire.act(act, "\x16\x03\x01")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate["certificate"], self.certificate["key"])
+        if self.prepare_tls:
+            self.prepare_tls(context)
         assert not wire.input, "bytes came before the handshake"
         wire.socket = context.wrap_socket(wire.socket, server_side=True)
         wire.tls = True
+
+    def authenticate(self, wire, mechanism, first, prompt):
+        """The dialogue's challenges are the steps auth, auth2, …; the last step's name and whether the client is in, or None."""
+        talk, number = fake_sasl.dialogue(mechanism.upper(), fake_sasl.decode(first) if first else None, self.password), 1
+        try:
+            challenge = next(talk)
+            while wire.say("auth" + (str(number) if number > 1 else ""), prompt + fake_sasl.encode(challenge) + "\r\n"):
+                number += 1
+                line = wire.line()
+                if line == "*":
+                    return f"auth{number}", False
+                challenge = talk.send(fake_sasl.decode(line))
+        except StopIteration as end:
+            return "auth" + (str(number) if number > 1 else ""), end.value
+        return None
 
 
 class FakeSmtp(FakeMail):
@@ -287,7 +316,10 @@ class FakeSmtp(FakeMail):
             line = wire.line()
             verb = line.split(" ")[0].upper()
             if verb == "EHLO":
-                wire.say("ehlo" + ("_auth" if "AUTH" in seen else "_tls" if "STARTTLS" in seen else ""), self.offers(wire))
+                again = "2" if "EHLO" in seen and "AUTH" not in seen and "STARTTLS" not in seen else ""
+                wire.say("ehlo" + ("_auth" if "AUTH" in seen else "_tls" if "STARTTLS" in seen else again), self.offers(wire))
+            elif verb == "HELO":
+                wire.say("helo", "250 fake.example\r\n")
             elif verb == "STARTTLS":
                 wire.say("starttls", "220 2.0.0 go\r\n")
                 self.start_tls(wire)
@@ -301,6 +333,8 @@ class FakeSmtp(FakeMail):
                 wire.say("rcpt" if recipients == 1 else f"rcpt{recipients}", "250 2.1.5 ok\r\n")
             elif verb == "DATA":
                 self.take_body(wire)
+            elif verb == "BDAT":
+                self.take_chunk(wire, line)
             elif verb == "RSET":
                 wire.say("rset", "250 2.0.0 ok\r\n")
             elif verb == "QUIT":
@@ -312,14 +346,9 @@ class FakeSmtp(FakeMail):
 
     def log_in(self, wire, line):
         words = line.split(" ")
-        if words[1].upper() == "LOGIN":
-            if wire.say("auth", "334 VXNlcm5hbWU6\r\n"):
-                wire.line()
-                if wire.say("auth2", "334 UGFzc3dvcmQ6\r\n"):
-                    wire.line()
-                    wire.say("auth3", "235 2.7.0 in\r\n")
-        else:
-            wire.say("auth", "235 2.7.0 in\r\n")
+        found = self.authenticate(wire, words[1], words[2] if len(words) > 2 else "", "334 ")
+        if found:
+            wire.say(found[0], "235 2.7.0 in\r\n" if found[1] else "535 5.7.8 no\r\n")
 
     def take_body(self, wire):
         answer = wire.script.get("data")
@@ -340,84 +369,20 @@ class FakeSmtp(FakeMail):
             time.sleep(0.1)
             wire.say("idle", "")
 
+    def take_chunk(self, wire, line):
+        """A whole message as one chunk."""
+        size = int(line.split(" ")[1])
+        while len(wire.input) < size:
+            data = wire.socket.recv(65536)
+            if not data:
+                raise Gone()
+            wire.input += data
+        self.bodies.append(wire.input[:size].decode("latin-1"))
+        wire.input = wire.input[size:]
+        wire.say("dot", f"250 2.0.0 queued as {len(self.bodies)}\r\n")
+
     def account(self, **keys):
         return {"account": {"senders": "*"}, "auth": {"username": None, "password": None}, "smtp": dict(self.keys(), **keys)}
 
     def keys(self):
         return {"host": "127.0.0.1", "port": self.port, "tls": "none", "implicit_tls": "no", "pool_size": 1}
-
-
-class FakePop3(FakeMail):
-    """Steps: greeting capa stls handshake capa_tls user pass auth capa_auth stat list uidl retr top dele rset noop quit idle.
-    `drop` holds the messages by unique id, `gone` the ids that were deleted by a QUIT."""
-
-    def __init__(self, *scripts, pipelining=True, mechanisms="PLAIN", messages=3, **more):
-        self.pipelining, self.mechanisms = pipelining, mechanisms
-        self.drop = {f"id-{number}": f"Subject: {number}\r\n\r\nline\r\n..dot\r\n" for number in range(1, messages + 1)}
-        self.gone, self.committed = [], []
-        super().__init__(*scripts, **more)
-
-    def offers(self, wire):
-        names = list(self.capabilities) if self.capabilities is not None else ["UIDL", "TOP", "RESP-CODES"]
-        names.append("USER")
-        if self.mechanisms:
-            names.append("SASL " + self.mechanisms)
-        if self.pipelining:
-            names.append("PIPELINING")
-        if self.certificate and not wire.tls:
-            names.append("STLS")
-        return "+OK\r\n" + "".join(f"{name}\r\n" for name in names) + ".\r\n"
-
-    def talk(self, wire):
-        wire.say("greeting", "+OK fake POP3\r\n")
-        names = list(self.drop)
-        deleted, state = [], ""
-        while True:
-            words = wire.line().split(" ")
-            verb, number = words[0].upper(), int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-            name = names[number - 1] if 0 < number <= len(names) else None
-            if verb == "CAPA":
-                wire.say("capa" + state, self.offers(wire))
-            elif verb == "STLS":
-                wire.say("stls", "+OK go\r\n")
-                self.start_tls(wire)
-                state = "_tls"
-            elif verb in ("USER", "PASS", "AUTH"):
-                wire.say(verb.lower(), "+OK\r\n")
-                state = state if verb == "USER" else "_auth"
-            elif verb == "STAT":
-                wire.say("stat", f"+OK {len(names)} 100\r\n")
-            elif verb in ("LIST", "UIDL"):
-                entry = (lambda place: f"{place + 1} {len(self.drop[names[place]])}") if verb == "LIST" else (lambda place: f"{place + 1} {names[place]}")
-                if number:
-                    wire.say(verb.lower(), f"+OK {entry(number - 1)}\r\n")
-                else:
-                    wire.say(verb.lower(), "+OK\r\n" + "".join(entry(place) + "\r\n" for place in range(len(names))) + ".\r\n")
-            elif verb in ("RETR", "TOP"):
-                wire.say(verb.lower(), f"+OK\r\n{self.drop[name]}.\r\n" if name else "-ERR no such message\r\n")
-            elif verb == "DELE":
-                deleted.append(name)
-                wire.say("dele", "+OK\r\n")
-            elif verb == "RSET":
-                deleted.clear()
-                wire.say("rset", "+OK\r\n")
-            elif verb == "QUIT":
-                self.committed.append(list(deleted))
-                wire.say("quit", "+OK bye\r\n")
-                wire.close()
-            else:
-                wire.say(verb.lower(), "+OK\r\n")
-            if state == "_auth" and "idle" in wire.script and verb not in ("PASS", "AUTH", "CAPA", "UIDL"):
-                time.sleep(0.1)
-                wire.say("idle", "")
-
-    def account(self, **keys):
-        return {"account": {}, "auth": {"username": "ann", "password": "geheim-7"}, "pop3": dict(self.keys(), **keys)}
-
-    def keys(self):
-        return {"host": "127.0.0.1", "port": self.port, "tls": "none", "implicit_tls": "no", "allow_plaintext_auth": "yes"}
-
-
-def commands(server):
-    """The verbs that came, in order."""
-    return [re.split(r"[ :]", line)[0].upper() for line in server.lines]

@@ -2,24 +2,27 @@
 """A POP3 server for the tests: what real ones seldom offer, and failures at every step."""
 
 import hashlib
-import socket
-import threading
 import time
 
-STAMP = "<1896.697170952@fake.example>"
+from fake_mail import FakeMail
+from fake_sasl import STAMP
+
+LETTERS = [f"Subject: {number}\r\n\r\nline\r\n.dot\r\n".encode() for number in range(1, 4)]
 
 
-class FakePop3:
-    """`capabilities`: lines of CAPA. `messages`: bytes by number, with CRLF. `faults`: verb -> what happens there, in place of
-    the usual: "close", "silent", a number of seconds to wait, or bytes to say. `lines`: what clients said."""
+def lines(*texts):
+    return "".join(f"{text}\r\n" for text in texts)
 
-    def __init__(self, messages=(), capabilities=(), password="secret", faults=None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.messages = dict(enumerate(messages, 1))
-        self.capabilities, self.password, self.faults = ["USER", *capabilities], password, faults or {}
-        self.lines, self.logins, self.connections = [], [], 0
-        threading.Thread(target=self.accept, daemon=True).start()
+
+class FakePop3(FakeMail):
+    """Steps: greeting capa stls handshake capa_tls user pass apop rpop auth auth2 auth3 capa_auth capa_again stat list list1 uidl uidl1 retr top
+    dele noop rset utf8 lang lang1 quit idle ("1": with an argument). `drop` holds the messages by unique id, from which a QUIT
+    takes them; `commits` what each QUIT took."""
+
+    def __init__(self, *scripts, messages=LETTERS, capabilities=("UIDL", "TOP", "RESP-CODES", "PIPELINING"), mechanisms="", stamp=False, **more):
+        self.drop = {f"id-{number}": message for number, message in enumerate(messages, 1)}
+        self.mechanisms, self.stamp, self.commits, self.logins = mechanisms, stamp, [], []
+        super().__init__(*scripts, capabilities=list(capabilities), **more)
 
     def account(self, flow, **changes):
         pop3 = {"host": "127.0.0.1", "port": self.port, "tls": "none", "allow_plaintext_auth": "yes", "implicit_tls": None,
@@ -27,106 +30,111 @@ class FakePop3:
         pop3.update(changes)
         return flow.account("ann", auth={"password": self.password}, pop3=pop3)
 
-    def close(self):
-        self.listener.close()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        try:
-            with connection, connection.makefile("rwb") as stream:
-                self.talk(stream)
-        except (OSError, ValueError):
-            pass
-
-    def talk(self, stream):
-        deleted, state = set(), {"user": None}
-
-        def say(text):
-            stream.write(text if isinstance(text, bytes) else text.encode() + b"\r\n")
-            stream.flush()
-
-        say("+OK fake " + STAMP)
-        for line in stream:
-            text = line.decode("latin-1").rstrip("\r\n")
-            self.lines.append(text)
-            verb, _, rest = text.partition(" ")
-            verb = verb.upper()
-            fault = self.faults.get(verb)
-            if fault == "close":
-                return
-            if fault == "silent":
-                time.sleep(30)
-                return
-            if isinstance(fault, (int, float)):
-                time.sleep(fault)
-            elif isinstance(fault, bytes):
-                say(fault)
-                continue
-            if verb == "QUIT":
-                for number in deleted:
-                    self.messages.pop(number, None)
-                say("+OK bye")
-                return
-            self.answer(say, stream, verb, rest, deleted, state)
-
-    def answer(self, say, stream, verb, rest, deleted, state):
-        left = {number: message for number, message in self.messages.items() if number not in deleted}
-        number = int(rest.split()[0]) if rest.split() and rest.split()[0].isdigit() else 0
-        if verb in ("RETR", "TOP", "DELE", "UIDL", "LIST") and number and number not in left:
-            say("-ERR no such message")
-        elif verb == "CAPA":
-            say("\r\n".join(["+OK"] + self.capabilities + ["."]))
-        elif verb == "USER":
-            state["user"] = rest
-            say("+OK who")
-        elif verb == "PASS":
-            self.login(say, rest == self.password)
-        elif verb == "APOP":
-            self.login(say, rest.split()[-1] == hashlib.md5((STAMP + self.password).encode()).hexdigest())
-        elif verb == "RPOP":
-            self.login(say, rest == "trusted")
-        elif verb == "AUTH":
-            if rest != "XOAUTH2":           # the token only on a line of its own
-                say("-ERR Protocol error")
-                return
-            say("+ ")
-            self.lines.append(stream.readline().decode().strip())
-            self.login(say, True)
-        elif verb == "LANG":
-            say("+OK\r\nen English\r\nde German\r\n." if not rest else "+OK " + rest)
-        elif verb == "STAT":
-            say(f"+OK {len(left)} {sum(map(len, left.values()))}")
-        elif verb == "LIST" and not number:
-            say("\r\n".join(["+OK"] + [f"{key} {len(value)}" for key, value in left.items()] + ["."]))
-        elif verb == "UIDL" and not number:
-            say("\r\n".join(["+OK"] + [f"{key} id-{key}" for key in left] + ["."]))
-        elif verb == "LIST":
-            say(f"+OK {number} {len(left[number])}")
-        elif verb == "UIDL":
-            say(f"+OK {number} id-{number}")
-        elif verb in ("RETR", "TOP"):
-            say(b"+OK\r\n" + left[number].replace(b"\r\n.", b"\r\n..") + b".\r\n")
-        elif verb == "DELE":
-            deleted.add(number)
-            say("+OK gone")
-        elif verb == "RSET":
-            deleted.clear()
-            say("+OK")
-        else:
-            say("+OK" if verb in ("NOOP", "UTF8") else "-ERR what?")
-
-    def login(self, say, good):
-        if good:
-            self.logins.append(time.monotonic())
-        say("+OK in" if good else "-ERR [AUTH] no")
-
     def said(self, verb):
         return [line for line in self.lines if line.upper().startswith(verb)]
+
+    def offers(self, wire):
+        names = [*self.capabilities, "USER"]
+        if self.mechanisms:
+            names.append("SASL " + self.mechanisms)
+        if self.certificate and not wire.tls:
+            names.append("STLS")
+        return lines("+OK", *names, ".")
+
+    def talk(self, wire):
+        wire.names, wire.deleted, wire.stage = list(self.drop), [], "_tls" if wire.tls else ""
+        wire.asked = False
+        wire.say("greeting", f"+OK fake {STAMP if self.stamp else 'POP3'}\r\n")
+        while True:
+            verb, _, rest = wire.line().partition(" ")
+            verb = verb.upper()
+            step = verb.lower() + ("1" if rest and verb in ("LIST", "UIDL", "LANG") else "")
+            answer = getattr(self, "on_" + verb.lower(), None)
+            if answer:
+                answer(wire, step, rest)
+            elif verb in ("LIST", "UIDL", "RETR", "TOP", "DELE"):
+                self.on_message(wire, step, rest)
+            else:
+                wire.say(step, "+OK\r\n" if verb in ("NOOP", "UTF8") else "-ERR what?\r\n")
+            if wire.stage == "_auth" and "idle" in wire.script and verb not in ("PASS", "AUTH", "APOP", "CAPA", "UIDL"):
+                time.sleep(0.1)
+                wire.say("idle", "")
+
+    # -- before the login
+
+    def on_capa(self, wire, _, __):
+        again = wire.stage == "_auth" and wire.asked
+        wire.asked = wire.stage == "_auth"
+        wire.say("capa" + ("_again" if again else wire.stage), self.offers(wire))
+
+    def on_stls(self, wire, step, _):
+        wire.say(step, "+OK go\r\n")
+        self.start_tls(wire)
+        wire.stage = "_tls"
+
+    def log_in(self, wire, step, good):
+        if good:
+            wire.stage = "_auth"
+            self.logins.append(time.monotonic())
+        wire.say(step, "+OK in\r\n" if good else "-ERR [AUTH] no\r\n")
+
+    def on_user(self, wire, step, _):
+        wire.say(step, "+OK who\r\n")
+
+    def on_pass(self, wire, step, rest):
+        self.log_in(wire, step, rest == self.password)
+
+    def on_apop(self, wire, step, rest):
+        self.log_in(wire, step, rest.split()[-1] == hashlib.md5((STAMP + self.password).encode()).hexdigest())
+
+    def on_rpop(self, wire, step, rest):
+        self.log_in(wire, step, rest == "trusted")
+
+    def on_auth(self, wire, _, rest):
+        name, _, first = rest.partition(" ")
+        if name.upper() not in self.mechanisms.split() or (name.upper() == "XOAUTH2" and first):   # the token only on a line of its own
+            wire.say("auth", "-ERR Protocol error\r\n")
+            return
+        found = self.authenticate(wire, name, first, "+ ")
+        if found:
+            self.log_in(wire, *found)
+
+    # -- behind it
+
+    def left(self, wire):
+        return {number: name for number, name in enumerate(wire.names, 1) if name not in wire.deleted}
+
+    def on_stat(self, wire, step, _):
+        left = self.left(wire)
+        wire.say(step, f"+OK {len(left)} {sum(len(self.drop.get(name, b'')) for name in left.values())}\r\n")
+
+    def on_lang(self, wire, step, rest):
+        wire.say(step, f"+OK {rest}\r\n" if rest else "+OK\r\nen English\r\nde German\r\n.\r\n")
+
+    def on_rset(self, wire, step, _):
+        wire.deleted.clear()
+        wire.say(step, "+OK\r\n")
+
+    def on_quit(self, wire, step, _):
+        for name in wire.deleted:
+            self.drop.pop(name, None)
+        self.commits.append(list(wire.deleted))
+        wire.say(step, "+OK bye\r\n")
+        wire.close()
+
+    def on_message(self, wire, step, rest):
+        left, words = self.left(wire), rest.split()
+        number = int(words[0]) if words and words[0].isdigit() else 0
+        entries = {place: len(self.drop.get(name, b"")) if step.startswith("list") else name for place, name in left.items()}
+        if number not in left and (number or step not in ("list", "uidl")):
+            wire.say(step, "-ERR no such message\r\n")
+        elif step in ("list", "uidl"):
+            wire.say(step, lines("+OK", *(f"{place} {entry}" for place, entry in entries.items()), "."))
+        elif step in ("list1", "uidl1"):
+            wire.say(step, f"+OK {number} {entries[number]}\r\n")
+        elif step == "dele":
+            wire.deleted.append(left[number])
+            wire.say(step, "+OK gone\r\n")
+        else:
+            stuffed = (b"\r\n" + self.drop.get(left[number], b"")).replace(b"\r\n.", b"\r\n..")[2:]
+            wire.say(step, f"+OK\r\n{stuffed.decode('latin-1')}.\r\n")

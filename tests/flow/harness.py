@@ -45,6 +45,20 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601
 WAIT_S = 20
 
 
+def ready(reading, writing=(), seconds=None):
+    """Those that can be read from, and those that can be written to; as select(), which knows no descriptor above 1023."""
+    poll, of = select.poll(), {}
+    for one, what in [(one, select.POLLIN) for one in reading] + [(one, select.POLLOUT) for one in writing]:
+        number = one if isinstance(one, int) else one.fileno()
+        of[number] = (one, of.get(number, (one, 0))[1] | what)
+    for number, (_, what) in of.items():
+        poll.register(number, what)
+    found = dict(poll.poll(None if seconds is None else seconds * 1000))
+    broken = select.POLLERR | select.POLLHUP
+    return ([one for number, (one, what) in of.items() if what & select.POLLIN and found.get(number, 0) & (select.POLLIN | broken)],
+            [one for number, (one, what) in of.items() if what & select.POLLOUT and found.get(number, 0) & (select.POLLOUT | broken)])
+
+
 class Skip(Exception):
     """Raised by a test that cannot run here; the text says why."""
 
@@ -101,6 +115,8 @@ class Client:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(str(path))      # blocking: without that it fails when the backlog is full
         self.socket.settimeout(wait)
+        self.poll = select.poll()
+        self.poll.register(self.socket, select.POLLIN)
         self.partial = b""
         self.answers = {}           # id -> (message, descriptors)
         self.notes = []             # notifications and answers without a usable id, in order
@@ -139,7 +155,7 @@ class Client:
         deadline = deadline or time.monotonic() + self.wait_s
         while b"\n" not in self.partial:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+            if left <= 0 or not self.poll.poll(left * 1000):
                 raise AssertionError("no answer in time")
             try:
                 data, ancillary, flags, _ = self.socket.recvmsg(1 << 20, socket.CMSG_SPACE(4 * 253), socket.MSG_CMSG_CLOEXEC)
@@ -387,6 +403,32 @@ class Daemon:
             raise AssertionError(f"{wrong}\n{log}")
 
 
+def check_daemon(daemon, files, log_size):
+    """What a test did to the daemon, or None."""
+    if not daemon.alive():
+        return f"the daemon died with status {daemon.process.returncode}\n{daemon.log_tail()}"
+    report = daemon.sanitizer_report(log_size)
+    if report:
+        return f"a sanitizer spoke up:\n{report}"
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            more = daemon.files() - files
+        except OSError:
+            return f"the daemon died\n{daemon.log_tail()}"
+        if not more:
+            break
+        if time.monotonic() > deadline:
+            return f"the daemon holds descriptors that it did not hold before: {dict(more)}"
+        time.sleep(0.05)
+    try:
+        with daemon.client(10) as client:
+            client.call("gateway.ping")
+    except (AssertionError, OSError, Closed) as error:
+        return f"the daemon does not answer a ping: {error}"
+    return None
+
+
 class Flow:
     """What a test gets: flow.mail (the servers), flow.daemon, and the helpers below."""
 
@@ -398,6 +440,7 @@ class Flow:
         self.daemon = None
         self.unused = [name for name in mail.users if name.startswith("u")]
         self.cleanups = []
+        self.peers = None           # further servers, with the first test that wants them (peers.py)
         self.silent = socket.create_server(("127.0.0.1", 0), backlog=512)     # takes connections and never says a word
         with socket.create_server(("127.0.0.1", 0)) as closed:
             self.closed_port = closed.getsockname()[1]
@@ -563,4 +606,4 @@ class Flow:
 
 
 __all__ = ["Client", "Closed", "Daemon", "Flow", "INVALID_PARAMS", "INVALID_REQUEST", "KINDS", "MailServer", "NO_METHOD",
-           "PARSE_ERROR", "RpcError", "SOURCE", "Skip", "ini", "memfd", "read_all", "same", "text_of"]
+           "PARSE_ERROR", "RpcError", "SOURCE", "Skip", "check_daemon", "ini", "memfd", "read_all", "same", "text_of"]

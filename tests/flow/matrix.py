@@ -3,6 +3,7 @@
 
 import base64
 import concurrent.futures
+import os
 import threading
 import time
 
@@ -12,7 +13,13 @@ LIMIT_MS = 800          # of every wait that an account of a case has
 WAITS = {"connect_timeout": f"{LIMIT_MS}ms", "timeout": f"{LIMIT_MS}ms", "data_timeout": f"{LIMIT_MS}ms"}
 PASSWORD = "geheim-7"
 AT_ONCE = 12
+POISON = ("protocol", "timeout", "disconnected", "limit")
 FLOOD_MAX = 16 << 20      # what kernels hold is in it
+
+
+def slack_s():
+    """What an answer may come late by: more on a machine that has more to do than it can."""
+    return 0.5 * max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 class Case:
@@ -75,13 +82,14 @@ def play(daemon, account, case, call, again, pulse):
         except RpcError as error:
             result, found = error, describe(error)
         took = time.monotonic() - began
-        if found != case.wanted:
+        before = case.server.connections
+        if found not in case.option("either", [case.wanted]):
             wrong.append(f"wanted {case.wanted}, got {found}: {result}")
         elif case.option("check"):
             wrong += filter(None, [case.options["check"](case, result)])
         if case.server.connections != case.option("connections", case.server.connections):
             wrong.append(f"there were {case.server.connections} connections")
-        if took > case.limit_ms / 1000 + 0.5 + pulse.worst:
+        if took > case.limit_ms / 1000 + slack_s() + pulse.worst:
             wrong.append(f"took {took:.2f} s")
         if case.server.flooded > FLOOD_MAX:
             wrong.append(f"{case.server.flooded} bytes of an endless answer were taken")
@@ -98,12 +106,15 @@ def play(daemon, account, case, call, again, pulse):
                 again(client, account, case)
             except RpcError as error:
                 wrong.append(f"the next call failed: {describe(error)}: {error}")
+            # What broke the protocol, or was too slow, serves nobody any more.
+            if case.option("poisoned", bool(found) and found[0] in POISON) and case.server.connections == before:
+                wrong.append("the connection was used again")
     return "; ".join(wrong) or None
 
 
-def run(flow, section, cases, make, call, again):
+def run(flow, section, cases, make, call, again, settings=None):
     """All of them on a daemon of their own; raises with all that was wrong."""
-    with flow.own_daemon(accounts(flow, section, cases, make)) as daemon:
+    with flow.own_daemon(accounts(flow, section, cases, make), settings) as daemon:
         files = daemon.files()
         run_on(daemon, cases, call, again)
         flow.wait_for(lambda: not daemon.files() - files, what="the end of all descriptors")
@@ -144,6 +155,8 @@ def accounts(flow, section, cases, make):
         if case.option("plain_auth"):
             keys["allow_plaintext_auth"] = "yes"
         keys.update(case.option("keys", {}))
-        login = {"username": "ann", "password": PASSWORD} if case.option("login") else {"username": None, "password": None}
+        login = {"username": None, "password": None}
+        if case.option("login"):
+            login = {"username": "ann", "password": None, "token": PASSWORD} if case.option("token") else {"username": "ann", "password": PASSWORD}
         found[case.name] = flow.account("ann", **{"account": {"senders": "*"}, "auth": login, section: keys})
     return found

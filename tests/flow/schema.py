@@ -87,3 +87,9 @@ def never_called():
     rows = _document["methods"] if _document else []
     used = {row.get("x-alias-of", row["name"]) for row in rows if row["name"] in called}
     return sorted({row.get("x-alias-of", row["name"]) for row in rows} - used)
+
+
+def all_called():
+    """The methods that some test has called, by their own names."""
+    rows = _document["methods"] if _document else []
+    return sorted({row.get("x-alias-of", row["name"]) for row in rows if row["name"] in called})

@@ -146,3 +146,26 @@ def test_time_limit(flow):
     _, said = postern(flow, "--timeout", "300ms", "imap.list", "options.host=127.0.0.1", f"options.port={flow.silent_port(flow)}",
                       "options.tls=none", status=75)
     assert "timeout" in said, said
+
+
+def test_status_and_metrics(flow):
+    """postern status shows pools and accounts, again and again when asked to; postern metrics writes the text file in one step"""
+    user = flow.user()
+    postern(flow, "imap.status", f"account={user}", "mailbox=INBOX")
+    shown = postern(flow, "status", terminal=True)[0]
+    assert "postern " in shown and any(line.split()[:2] == [user, "imap"] for line in shown.splitlines()), shown
+    assert json.loads(postern(flow, "status")[0])["pools"], "no pools"
+    environment = dict(os.environ, POSTERN_SOCKET=str(flow.daemon.socket_path))
+    watching = subprocess.Popen([str(flow.postern), "status", "--watch=0.2"], stdout=subprocess.PIPE, env=environment)
+    lines = [watching.stdout.readline() for _ in range(3)]
+    watching.terminate()
+    watching.wait(10)
+    watching.stdout.close()
+    assert all(json.loads(line)["version"] for line in lines), lines
+    with tempfile.TemporaryDirectory() as folder:
+        postern(flow, "metrics", "--textfile", folder)
+        same(os.listdir(folder), ["postern.prom"])
+        with open(os.path.join(folder, "postern.prom"), encoding="ascii") as file:
+            assert file.read().endswith("# EOF\n")
+        postern(flow, "metrics", "--textfile", folder + "/none", status=73)
+    postern(flow, "status", "--watch=x", status=64)

@@ -16,6 +16,7 @@ def everywhere(**keys):
 ACCOUNTS = {
     "wrong-password": {"auth": {"password": "wrong"}},
     "closed": everywhere(port=lambda flow: flow.closed_port),
+    "closed-too": everywhere(port=lambda flow: flow.closed_port),
     "no-such-host": everywhere(host="no-such-host.invalid"),
     "unknown-mechanism": {"auth": {"method": "EXTERNAL"}},
     "quiet": everywhere(port=Flow.silent_port, connect_timeout="500ms"),
@@ -83,6 +84,9 @@ def test_closed_port(flow):
     for error in failing(flow, "closed", "connect", {"connect"}):
         assert "refused" in error.message.lower(), error.message
         assert error.data["retry"] in ("later", "now"), error.data
+    # those who go to the same place by another account hear the same reason while it is left alone
+    for error in failing(flow, "closed-too", "connect", {"connect"}):
+        assert "refused" in error.message.lower(), error.message
     assert time.monotonic() - began < 5
 
 

@@ -41,19 +41,75 @@ def test_wrong_messages(flow):
         same(messages[2]["sections"], {"BODY[]": None})
 
 
+# What a server may say of an item that nobody can understand: the item, its member in the message, the bytes.
+NOT_UNDERSTOOD = [
+    ("ENVELOPE", "envelope", "NIL"), ("ENVELOPE", "envelope", "\"text\""), ("ENVELOPE", "envelope", "()"),
+    ("ENVELOPE", "envelope", "(NIL NIL NIL NIL)"), ("ENVELOPE", "envelope", "(NIL (a) NIL NIL NIL NIL NIL NIL NIL NIL)"),
+    ("ENVELOPE", "envelope", "(NIL NIL \"a@x\" NIL NIL NIL NIL NIL NIL NIL)"),
+    ("ENVELOPE", "envelope", "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"),
+    ("BODYSTRUCTURE", "bodystructure", "NIL"), ("BODYSTRUCTURE", "bodystructure", "()"), ("BODYSTRUCTURE", "bodystructure", "(NIL)"),
+    ("BODYSTRUCTURE", "bodystructure", "(\"text\" \"plain\")"),
+    ("BODYSTRUCTURE", "bodystructure", "(\"text\" \"plain\" NIL NIL NIL \"7bit\" many 1)"),
+    ("BODYSTRUCTURE", "bodystructure", "(\"text\" \"plain\" \"charset\" NIL NIL \"7bit\" 1 1)"),
+    ("BODYSTRUCTURE", "bodystructure", "(\"text\" \"plain\" (\"charset\") NIL NIL \"7bit\" 1 1)"),
+    ("BODYSTRUCTURE", "bodystructure", "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 1) (a))"),
+    ("BODYSTRUCTURE", "bodystructure", "(\"x-zip\" (\"boundary\" \"\"))"),
+    ("BODYSTRUCTURE", "bodystructure", "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 1)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 9 (NIL) "
+     "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 1) 2) \"mixed\")"),
+    ("BODYSTRUCTURE", "bodystructure", "(" * 101 + "\"a\" \"b\" NIL NIL NIL \"7bit\" 1" + ")" * 101),
+    ("INTERNALDATE", "internaldate", "NIL"), ("INTERNALDATE", "internaldate", "\"nonsense\""), ("INTERNALDATE", "internaldate", "(1)"),
+    ("INTERNALDATE", "internaldate", "\"99-Foo-2026 25:61:00 +0000\""),
+    ("RFC822.SIZE", "size", "-5"), ("RFC822.SIZE", "size", "18446744073709551616"), ("RFC822.SIZE", "size", "9223372036854775808"),
+    ("RFC822.SIZE", "size", "NIL"), ("RFC822.SIZE", "size", "(1)"), ("RFC822.SIZE", "size", "1x"),
+    ("MODSEQ", "modseq", "(x)"), ("MODSEQ", "modseq", "(99999999999999999999)"), ("MODSEQ", "modseq", "()"),
+    ("BODY[TEXT]", None, "(a b)"),
+    # nothing here closes, and still the items behind it are delivered
+    ("BODYSTRUCTURE", "bodystructure", "((\"text\" (\"x\")"), ("ENVELOPE", "envelope", "(NIL \"open"), ("X-ODD", None, "(((a"),
+]
+
+
 def test_odd_items(flow):
-    """One odd item is that message's defect, the rest is delivered"""
-    answer = ("* 1 FETCH (UID 1 ENVELOPE (\"00-Jan-0000\" {4}\r\na\"bc (broken) NIL NIL NIL NIL NIL NIL \"<i@x>\") RFC822.SIZE -5 FLAGS (\\Seen))\r\n"
-              "* 2 FETCH (UID 2 BODYSTRUCTURE ((\"text\" (\"x\")) INTERNALDATE \"nonsense\")\r\n"
-              "* 3 FETCH (UID 3 BODYSTRUCTURE (\"text\" \"plain\" NIL NIL NIL \"7bit\" 10 -1) ENVELOPE NIL INTERNALDATE \" 1-Jan-2026 00:00:00 +0100\""
-              " X-UNKNOWN (a \"b\"))\r\n% OK x\r\n")
+    """An item that cannot be understood is null, its bytes are kept, and all else of the message and of the others is delivered"""
+    answer = "".join(f"* {uid} FETCH (UID {uid} {item} {value} FLAGS (\\Seen f{uid}) X-MORE 1)\r\n" for uid, (item, _, value) in enumerate(NOT_UNDERSTOOD, 1))
+    last = len(NOT_UNDERSTOOD) + 1
+    answer += f"* {last} FETCH (UID {last} FLAGS (\\Seen (a) \"b\") RFC822.SIZE 9)\r\n* {last + 1} FETCH (UID {last + 1} RFC822.SIZE 8)) FLAGS (x))\r\n% OK x\r\n"
     with against(flow, {"UID FETCH": answer}) as (server, client):
-        one, two, three = fetch(client, items=["ENVELOPE", "BODYSTRUCTURE", "INTERNALDATE", "RFC822.SIZE"])["messages"]
-        same((one["envelope"]["subject"], one["envelope"]["date"], one["envelope"]["message_id"]), ("a\"bc", None, "i@x"))
-        same((one["size"], text_of(one["raw"]["RFC822.SIZE"]), one["flags"]), (None, b"-5", ["\\Seen"]))
-        assert one["defects"] and two["defects"] and three["defects"], (one, two, three)
-        same((three["bodystructure"]["size"], three["envelope"], three["internaldate"]), (10, None, "2026-01-01T00:00:00+01:00"))
-        same(text_of(three["raw"]["X-UNKNOWN"]), b"(a \"b\")")
+        messages = fetch(client, uids="1:*", items=["ENVELOPE", "BODYSTRUCTURE", "INTERNALDATE", "RFC822.SIZE", "FLAGS"])["messages"]
+        same([one["uid"] for one in messages], list(range(1, last + 2)))
+        for one, (item, member, value) in zip(messages, NOT_UNDERSTOOD):
+            what = f"{item} {value}"
+            same(one["flags"], ["\\Seen", f"f{one['uid']}"], what)
+            if member:
+                same(one.get(member, "absent"), None, what)
+            same(text_of(one["raw"][item]).decode(), value, what)
+            assert one["defects"], what
+        same((messages[-2]["flags"], text_of(messages[-2]["raw"]["FLAGS"]), messages[-2]["size"]), (None, b"(\\Seen (a) \"b\")", 9))
+        same((messages[-1]["flags"], messages[-1]["size"]), (["x"], 8))
+        assert messages[-1]["defects"], messages[-1]
+        same(len(server.said("LOGIN")), 1)
+
+
+def test_odd_values(flow):
+    """What is odd and yet clear is delivered, and said to be odd"""
+    plain = "\"text\" \"plain\" NIL NIL NIL \"7bit\""
+    answer = ("* 1 FETCH (UID 1 ENVELOPE (\"00-Jan-0000\" {4}\r\na\"bc ((\"x\" NIL \"x\" \"y\")(broken)) NIL NIL NIL NIL NIL NIL \"<i@x>\"))\r\n"
+              f"* 2 FETCH (UID 2 BODYSTRUCTURE ({plain} 10 -1) X-UNKNOWN (a \"b\"))\r\n"
+              f"* 3 FETCH (UID 3 BODYSTRUCTURE ({plain} 9.3736e+06 2.0 NIL \"inline\" NIL NIL))\r\n"
+              f"* 4 FETCH (UID 4 BODYSTRUCTURE (({plain} 1 2)(NIL \"alternative\" (\"boundary\" NIL) NIL NIL NIL)(\"related\") \"mixed\"))\r\n"
+              f"* 5 FETCH (UID 5 BODYSTRUCTURE (({plain} 1 2)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 9 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) () 0 NIL) \"report\"))\r\n"
+              "* 6 FETCH (UID 6 BODYSTRUCTURE (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 9 NIL NIL 3 NIL (\"inline\" NIL)))\r\n% OK x\r\n")
+    with against(flow, {"UID FETCH": answer}) as (server, client):
+        messages = fetch(client, uids="1:6", items=["ENVELOPE", "BODYSTRUCTURE"])["messages"]
+        for one in messages:
+            assert one["defects"], one
+        same((messages[0]["envelope"]["subject"], messages[0]["envelope"]["date"], messages[0]["envelope"]["message_id"]), ("a\"bc", None, "i@x"))
+        same(messages[0]["envelope"]["from"][0], {"name": "x", "address": "x@y"})
+        bodies = [one.get("bodystructure") for one in messages]
+        same((bodies[1]["size"], "lines" in bodies[1], text_of(messages[1]["raw"]["X-UNKNOWN"])), (10, False, b"(a \"b\")"))
+        same((bodies[2]["size"], bodies[2]["lines"], bodies[2]["disposition"]), (9373600, 2, "inline"))
+        same([(one["part"], one["type"], one["subtype"]) for one in bodies[3]["children"]],
+             [("1", "text", "plain"), ("2", "multipart", "alternative"), ("3", "multipart", "related")])
+        same((bodies[4]["children"][1]["size"], bodies[4]["children"][1]["lines"], bodies[5]["lines"], bodies[5]["disposition"]), (9, 0, 3, "inline"))
 
 
 def test_desynchronised(flow):
@@ -129,7 +185,7 @@ def test_poor_server(flow):
     """Without extensions what can be done honestly is done, the rest names what is missing"""
     poor = {"UID SEARCH": "* SEARCH 3 1\r\n* SEARCH 2 (MODSEQ 9)\r\n% OK x\r\n"}
     with against(flow, poor, capabilities="IMAP4rev1") as (server, client):
-        same(client.call("imap.search", account="a", query=["SUBJECT", "Grüße {5}\" x"])["uids"], [3, 1, 2])
+        same(client.call("imap.search", account="a", query=["SUBJECT", "Grüße {5}\" x"])["uids"], [1, 2, 3])
         same(server.said("UID SEARCH"), ["UID SEARCH CHARSET UTF-8 SUBJECT {14}\r\nGrÃ¼Ã\x9fe {5}\" x".replace("{14}", "{%d}" % len("Grüße {5}\" x".encode()))])
         assert "MOVE" in str(client.fails("missing_extension", "imap.move", account="a", uids=[1], destination="x", uidvalidity="any").error)
         assert "UIDPLUS" in str(client.fails("missing_extension", "imap.expunge", account="a", uids=[1], uidvalidity="any").error)

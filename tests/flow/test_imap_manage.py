@@ -87,7 +87,6 @@ def test_server(flow):
     session = client.call("imap.open", account=user)["session"]
     same(client.call("imap.enable", session=session, capabilities=["CONDSTORE"]), {"enabled": ["CONDSTORE"]})
     same(client.call("imap.enable", session=session, capabilities=["X-NOT-THERE"]), {"enabled": []})
-    client.fails(INVALID_PARAMS, "imap.enable", session=session, capabilities=["QRESYNC"])
     client.fails(INVALID_PARAMS, "imap.enable", account=user, capabilities=["CONDSTORE"])
     client.call("imap.logout", session=session)
 

@@ -2,6 +2,7 @@
 """mail.parse and mail.build."""
 
 import base64
+import binascii
 import email
 import email.policy
 import os
@@ -72,6 +73,36 @@ def test_parse_report(flow):
     same([(to["final_recipient"], to["action"], to["status"]) for to in report["recipients"]],
          [("ann@example.com", "failed", "5.1.1")])
     same(client.call("mail.parse", raw=REAL)["report"], None)
+
+
+def test_parse_encoded_text(flow):
+    """Files that stand in the text as uuencode or yEnc are attachments, where that is asked for"""
+    yenc = bytes((c + 42) % 256 for c in b"a dog")
+    text = (b"before\r\nbegin 644 c\xc3\xa4t.txt\r\n#0V%T\r\n`\r\nend\r\nbetween\r\n"
+            b"=ybegin line=128 size=5 name=dog.bin\r\n" + yenc + b"\r\n=yend size=5 crc32=00000001\r\nafter\r\n")
+    html = b"begin 644 no.txt\r\n#0V%T\r\n`\r\nend"
+    raw = (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n" + text +
+           b"\r\n--b\r\nContent-Type: text/html\r\n\r\n" + html + b"\r\n--b--\r\n")
+    client = flow.client()
+    encoded = {"base64": base64.b64encode(raw).decode()}
+    mail = client.call("mail.parse", raw=encoded, encoded_text=True)
+    same(mail["body"]["text"], "before\nbetween\nafter\n")
+    same(mail["body"]["html"], html.decode().replace("\r", ""))
+    same([(at["part"], at["filename"], at["content_type"], at["size"], at["inline"], text_of(at["content"]))
+          for at in mail["attachments"]],
+         [("1", "cät.txt", "application/octet-stream", 3, False, b"Cat"),
+          ("1", "dog.bin", "application/octet-stream", 5, False, b"a dog")])
+    same(mail["defects"], ["part 1: yEnc with another checksum than it says"])
+    mail = client.call("mail.parse", raw=encoded, encoded_text=True, attachments=False)
+    same([(at["size"], at.get("content")) for at in mail["attachments"]], [(3, None), (5, None)])
+    mail = client.call("mail.parse", raw=encoded)
+    same((len(mail["attachments"]), mail["body"]["text"].count("begin")), (0, 2))
+    data = os.urandom(600000)
+    lines = b"".join(binascii.b2a_uu(data[i:i + 45]) for i in range(0, len(data), 45))
+    raw = b"Subject: big\n\nsee\nbegin 644 big.bin\n" + lines + b"`\nend\n"
+    mail = client.call("mail.parse", raw={"base64": base64.b64encode(raw).decode()}, encoded_text=True)
+    same((mail["body"]["text"], mail["defects"], mail["attachments"][0]["size"]), ("see\n", [], len(data)))
+    assert text_of(mail["attachments"][0]["content"]) == data
 
 
 def test_parse_anything(flow):

@@ -38,9 +38,48 @@ def test_sessions(flow):
 
 
 def test_metrics(flow):
-    """Metrics are numbers by name"""
-    metrics = flow.client().call("gateway.metrics")["metrics"]
-    assert metrics and all(isinstance(value, (int, float)) for value in metrics.values()), metrics
+    """gateway.metrics is OpenMetrics text that counts calls and their outcomes, and tells of the pools"""
+    user, client = flow.user(), flow.client()
+
+    def samples():
+        answer = client.call("gateway.metrics")
+        assert answer["content_type"].startswith("application/openmetrics-text; version=1.0.0"), answer["content_type"]
+        lines = answer["metrics"].splitlines()
+        same(lines[-1], "# EOF")
+        families, found, current = set(), {}, None
+        for line in lines[:-1]:
+            if line.startswith("# "):
+                _, word, name, rest = line.split(" ", 3)
+                assert word in ("TYPE", "HELP"), line
+                if word == "TYPE":
+                    assert name not in families, f"{name} twice"
+                    families.add(name)
+                    current = name
+                continue
+            name, value = line.rsplit(" ", 1)
+            assert name.startswith(current), f"{name} stands below {current}"
+            assert name not in found, f"{name} twice"
+            found[name] = float(value)
+        return found
+    options = {"host": "localhost", "port": flow.mail.ports["imaps"], "username": user, "password": flow.mail.users[user], "implicit_tls": True, "verify_peer": False}
+    for timeout in (11000, 12000):      # two pools that no account names
+        client.call("imap.noop", options=dict(options, timeout=timeout))
+    before = samples()
+    assert before['postern_pool_opened_total{account="",protocol="imap"}'] >= 2, before
+    client.call("imap.status", account=user, mailbox="INBOX")
+    client.fails("rejected", "imap.status", account=user, mailbox="Nowhere")
+    after = samples()
+
+    def grown(name):
+        return after.get(name, 0) - before.get(name, 0)
+    same(grown('postern_calls_total{method="imap.status",outcome="ok"}'), 1)
+    same(grown('postern_calls_total{method="imap.status",outcome="rejected"}'), 1)
+    same(grown('postern_call_duration_seconds_count{method="imap.status"}'), 2)
+    same(grown('postern_call_duration_seconds_bucket{method="imap.status",le="+Inf"}'), 2)
+    pool = '{account="%s",protocol="imap"}' % user
+    same((after["postern_pool_opened_total" + pool], after["postern_pool_opened_tls_total" + pool]), (1, 1))
+    assert after["postern_pool_received_bytes_total" + pool] > 500 and after["postern_pool_wait_seconds_count" + pool] >= 2
+    assert after["process_resident_memory_bytes"] > 1e6 and after["postern_clients"] >= 1
 
 
 def test_imap(flow):

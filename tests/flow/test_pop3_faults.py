@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """POP3 against a server that fails, demands, or offers little: what a call says must be what happened."""
 
+import os
 import time
 
+from fake_mail import fin, late
 from fake_pop3 import FakePop3
 from harness import RpcError, same, text_of
 
@@ -10,82 +12,124 @@ LETTERS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(1, 41)]
 
 
 def served(flow, *letters, capabilities=("UIDL", "TOP"), faults=None, changes=None, settings=None):
-    server = FakePop3(letters or LETTERS[:3], capabilities, faults=faults)
+    server = FakePop3(messages=letters or LETTERS[:3], capabilities=capabilities, always=faults)
     daemon = flow.own_daemon({"fake": server.account(flow, **(changes or {}))}, settings)
     return server, daemon
 
 
 def test_delete(flow):
     """A delete whose QUIT is not answered is unknown, refused is rejected, and lost before QUIT is none"""
-    for fault, kinds, outcome in (("close", ("disconnected",), "unknown"), (b"-ERR some remain\r\n", ("rejected",), "unknown")):
-        server, daemon = served(flow, faults={"QUIT": fault})
+    for fault, kind, outcome in ((fin, "disconnected", "unknown"), ("-ERR some remain\r\n", "rejected", "unknown")):
+        server, daemon = served(flow, faults={"quit": fault})
         with daemon as daemon, daemon.client() as client:
-            error = client.fails(kinds[0], "pop3.delete", account="fake", id="id-1")
+            error = client.fails(kind, "pop3.delete", account="fake", id="id-1")
             same(error.data["outcome"], outcome)
             same(len(server.said("QUIT")), 1, "QUIT")
         server.close()
-    server, daemon = served(flow, faults={"DELE": "close"})
+    server, daemon = served(flow, faults={"dele": fin})
     with daemon as daemon, daemon.client() as client:
         error = client.fails("disconnected", "pop3.delete", account="fake", id="id-1")
-        same((error.data["outcome"], server.said("QUIT"), len(server.messages)), ("none", [], 3))
+        same((error.data["outcome"], server.said("QUIT"), len(server.drop)), ("none", [], 3))
     server.close()
-    server, daemon = served(flow, faults={"DELE": b"-ERR no\r\n"})
+    server, daemon = served(flow, faults={"dele": "-ERR no\r\n"})
     with daemon as daemon, daemon.client() as client:
         client.fails("rejected", "pop3.delete", account="fake", ids=["id-1", "id-2"])
-        same(len(server.messages), 3)
+        same(len(server.drop), 3)
     server.close()
 
 
 def test_cut(flow):
     """A message that is not received whole is an error, and is never deleted"""
-    server, daemon = served(flow, faults={"RETR": b"+OK\r\nSubject: half\r\n"}, changes={"timeout": "1s"})
+    server, daemon = served(flow, faults={"retr": "+OK\r\nSubject: half\r\n"}, changes={"timeout": "1s"})
     with daemon as daemon, daemon.client() as client:
         client.fails("timeout", "pop3.retr", account="fake", id="id-1")
-        server.faults["RETR"] = "close"
+        server.always["retr"] = fin
         client.fails("disconnected", "pop3.retr", account="fake", id="id-1")
-        server.faults.clear()
+        server.always.clear()
         same(text_of(client.call("pop3.retr", account="fake", id="id-1")["raw"]), LETTERS[0])
-        same((len(server.messages), server.said("DELE")), (3, []))
-    server.close()
-
-
-def test_stages(flow):
-    """Silence, a refusal and a lost connection at every step of a call: an error of the right kind, and the next call works"""
-    server, daemon = served(flow, changes={"timeout": "700ms", "connect_timeout": "700ms"})
-    with daemon as daemon, daemon.client() as client:
-        for verb, method, params in (("LIST", "pop3.list", {}), ("UIDL", "pop3.uid_list", {}), ("STAT", "pop3.stat", {}),
-                                     ("NOOP", "pop3.noop", {}), ("TOP", "pop3.top", {"id": "id-2"}), ("CAPA", "pop3.capa", {})):
-            faults = [(b"-ERR [SYS/TEMP] later\r\n", "rejected"), (b"what?\r\n", "protocol"),
-                      ("close", "disconnected"), ("silent", "timeout")]
-            for fault, kind in faults if verb != "CAPA" else faults[:0]:
-                client.call("gateway.resume", account="fake")     # no back-off from the step before
-                client.call("pop3.noop", account="fake")
-                server.faults = {verb: fault}
-                error = client.fails(kind, method, account="fake", **params)
-                same((error.data["outcome"], error.data["protocol"]), ("none", "pop3"), f"{verb} {kind}")
-                server.faults = {}
-                if kind == "rejected":
-                    same(error.data["reply"]["response_code"], "SYS/TEMP")
-            client.call("gateway.resume", account="fake")
-            client.call(method, account="fake", **params)
-        server.faults = {"NOOP": b"+OK\r\n+OK nobody asked\r\n"}
-        before = server.connections
-        client.call("pop3.noop", account="fake")
-        server.faults = {}
-        client.call("pop3.stat", account="fake")
-        same(server.connections, before + 1, "connections, where one answered too much")
+        same((len(server.drop), server.said("DELE")), (3, []))
     server.close()
 
 
 def test_pipelining(flow):
     """Many messages come in one flight where the server offers PIPELINING, one by one where not"""
     for extra, together in ((["PIPELINING"], True), ([], False)):
-        server, daemon = served(flow, *LETTERS, capabilities=["UIDL", *extra], faults={"RETR": 0.02})
+        server, daemon = served(flow, *LETTERS, capabilities=["UIDL", *extra], faults={"retr": late(0.02)})
         with daemon as daemon, daemon.client() as client:
             items, result = client.streamed("pop3.retr", account="fake", ids=[f"id-{number}" for number in range(40, 0, -1)])
             same([text_of(item["raw"]) for item in items], LETTERS[::-1])
             same((result["count"], server.connections), (40, 1))
         server.close()
+
+
+def test_overlap(flow):
+    """Calls of several clients share the connection in flight where the server offers PIPELINING, and ask for the ids once"""
+    for extra, together in ((["PIPELINING"], True), ([], False)):
+        server, daemon = served(flow, *LETTERS, capabilities=["UIDL", *extra])
+        arrivals = []
+        server.always["retr"] = lambda wire, usual: (arrivals.append(wire.ahead()), late(0.02)(wire, usual))
+        with daemon as daemon, daemon.client() as client, daemon.client() as other:
+            calls = [(one, one.begin("pop3.retr", account="fake", id=f"id-{number}"), number)
+                     for number in range(1, 31) for one in (client, other)]
+            removal = client.begin("pop3.delete", account="fake", id="id-40")
+            behind = other.begin("pop3.stat", account="fake")
+            for one, call, number in calls:
+                same(text_of(one.finish(call)[0]["raw"]), LETTERS[number - 1])
+            same(client.finish(removal)[0]["deleted"], ["id-40"])
+            same(other.finish(behind)[0]["count"], 39)
+            same((max(arrivals) > 0, len(server.said("RETR"))), (together, 60))
+            if together:
+                same(len(server.said("UIDL")), 2, "UIDL, with that of the delete")
+            same((server.connections, server.commits), (2, [["id-40"]]))
+        server.close()
+
+
+def test_kept_ids(flow):
+    """The ids that are kept for the next calls: anew after what may change them, asked for where they are missing, not kept where too many"""
+    server, daemon = served(flow, *LETTERS[:5], capabilities=("UIDL", "TOP", "PIPELINING"))
+    with daemon as daemon, daemon.client() as client:
+        for number in (1, 2):
+            same(text_of(client.call("pop3.retr", account="fake", id=f"id-{number}")["raw"]), LETTERS[number - 1])
+        same(len(server.said("UIDL")), 1)
+        client.fails("not_found", "pop3.retr", account="fake", id="nobody")
+        same(len(server.said("UIDL")), 2, "one that is not there is looked for again")
+        session = client.call("pop3.open", account="fake")["session"]
+        for call, number in (("retr", 3), ("dele", 3), ("retr", 4), ("rset", 0), ("retr", 3)):
+            client.call(f"pop3.{call}", session=session, **({"number": number} if call == "dele" else {"id": f"id-{number}"} if number else {}))
+        same(len(server.said("UIDL")), 5, "after DELE and RSET as well")
+        client.call("pop3.quit", session=session)
+    server.close()
+    many = 70000        # more than are kept
+    server, daemon = served(flow, *([b"Subject: x\r\n\r\n"] * many), capabilities=("UIDL", "PIPELINING"))
+    with daemon as daemon, daemon.client() as client:
+        calls = [client.begin("pop3.retr", account="fake", id=f"id-{number}") for number in (1, many, many)]
+        for call in calls:
+            same(client.finish(call)[0]["raw"]["size"], 14)
+        same((len(server.said("UIDL")), server.said("RETR")), (3, ["RETR 1", f"RETR {many}", f"RETR {many}"]))
+    server.close()
+
+
+def test_unread_pipe(flow):
+    """Who does not read the pipe that was asked for loses the call after client_stall, and others their turn no longer than that"""
+    big = b"Subject: big\r\n\r\n" + (b"y" * 70 + b"\r\n") * 60000
+    server, daemon = served(flow, big, LETTERS[1], changes={"timeout": "10s"}, settings={"client_stall": "600ms"})
+    with daemon as daemon, daemon.client() as client, daemon.client() as other:
+        answer, (pipe,) = client.call_fds("pop3.retr", account="fake", id="id-1", content="pipe")
+        begun = time.monotonic()
+        same(text_of(other.call("pop3.retr", account="fake", id="id-2")["raw"]), LETTERS[1])
+        assert time.monotonic() - begun < 3, "the other waited"
+        os.close(pipe)
+        flow.wait_for(lambda: client.notes or client.collect(1), what="the word that it failed")
+        same([(note["method"], note["params"]["error"]["data"]["limit"]) for note in client.notes if note["method"] == "failed"], [("failed", "client_stall")])
+        # one who reads, however slowly, gets all of it
+        answer, (pipe,) = client.call_fds("pop3.retr", account="fake", id="id-1", content="pipe")
+        got = b""
+        while piece := os.read(pipe, 1 << 18):
+            got += piece
+            time.sleep(0.1)
+        os.close(pipe)
+        same(got, big)
+    server.close()
 
 
 def test_without_uidl(flow):
@@ -127,7 +171,7 @@ def test_expire(flow):
 
 def test_token(flow):
     """XOAUTH2 goes on two lines, as some servers demand"""
-    server = FakePop3(LETTERS[:1], ["UIDL", "SASL XOAUTH2"])
+    server = FakePop3(messages=LETTERS[:1], mechanisms="XOAUTH2", password="abc")
     sections = server.account(flow, method="xoauth2")
     sections["auth"] = {"username": "ann", "token": "abc"}
     with flow.own_daemon({"fake": sections}) as daemon, daemon.client() as client:
@@ -150,11 +194,11 @@ def test_locked(flow):
         same(other.finish(waiting)[0]["count"], 3)
         same(server.connections, 2)
     server.close()
-    server, daemon = served(flow, faults={"PASS": b"-ERR [IN-USE] locked\r\n"})
+    server, daemon = served(flow, faults={"pass": "-ERR [IN-USE] locked\r\n"})
     with daemon as daemon, daemon.client() as client:
         error = client.fails("rejected", "pop3.stat", account="fake")
         same((error.data["retry"], error.data["stage"], error.data["reply"]["response_code"]), ("later", "auth", "IN-USE"))
-        server.faults = {"PASS": b"-ERR [AUTH] no\r\n"}
+        server.always = {"pass": "-ERR [AUTH] no\r\n"}
         client.call("gateway.resume", account="fake")
         client.fails("auth", "pop3.stat", account="fake")
         tried = len(server.said("PASS"))
@@ -166,24 +210,23 @@ def test_locked(flow):
 
 def test_ids(flow):
     """Unique ids are looked up where they are used; one that two messages share is a conflict, and deletes nothing"""
-    server, daemon = served(flow, faults={"UIDL": b"+OK\r\n1 same\r\n2 same\r\n3 ../../etc\r\n.\r\n"})
+    server, daemon = served(flow, faults={"uidl": "+OK\r\n1 same\r\n2 same\r\n3 ../../etc\r\n.\r\n"}, changes={"idle_timeout": "100ms"})
     with daemon as daemon, daemon.client() as client:
         client.fails("conflict", "pop3.retr", account="fake", id="same")
         client.fails("conflict", "pop3.delete", account="fake", ids=["../../etc", "same"])
-        same((server.said("DELE"), len(server.messages)), ([], 3))
+        same((server.said("DELE"), len(server.drop)), ([], 3))
         same(text_of(client.call("pop3.retr", account="fake", id="../../etc")["raw"]), LETTERS[2])
-        server.faults = {}
+        server.always = {}
         ids = client.call("pop3.list", account="fake")["messages"]
-        del server.messages[1]
-        server.messages = dict(enumerate(server.messages.values(), 1))      # numbers are others now
-        server.faults = {"UIDL": b"+OK\r\n1 id-2\r\n2 id-3\r\n.\r\n"}
+        flow.wait_for(lambda: not server.still_open())
+        del server.drop["id-1"]         # numbers are others on the next connection
         same(text_of(client.call("pop3.retr", account="fake", id=ids[1]["id"])["raw"]), LETTERS[1])
     server.close()
 
 
 def test_cancel(flow):
     """A cancelled or expired call leaves the connection and its neighbours as they were"""
-    server, daemon = served(flow, *LETTERS, capabilities=("UIDL", "PIPELINING"), faults={"RETR": 0.15})
+    server, daemon = served(flow, *LETTERS, capabilities=("UIDL", "PIPELINING"), faults={"retr": late(0.15)})
     with daemon as daemon, daemon.client() as client:
         first = client.begin("pop3.retr", account="fake", ids=[f"id-{number}" for number in range(1, 6)])
         second = client.begin("pop3.retr", account="fake", id="id-7")
@@ -197,6 +240,6 @@ def test_cancel(flow):
         same(text_of(client.finish(second)[0]["raw"]), LETTERS[6])
         error = client.fails("timeout", "pop3.retr", account="fake", ids=[f"id-{number}" for number in range(1, 40)], timeout=400)
         same(error.data["outcome"], "none")
-        server.faults = {}
+        server.always = {}
         same(client.call("pop3.stat", account="fake")["count"], 40)
     server.close()

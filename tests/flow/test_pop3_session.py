@@ -57,13 +57,13 @@ def test_auth(flow):
 
 def test_old_logins(flow):
     """apop, rpop and utf8; a session whose connection is closed deletes nothing"""
-    server = FakePop3([LETTER], ["UTF8 USER", "LANG", "UIDL", "TOP"])
+    server = FakePop3(messages=[LETTER], capabilities=["UTF8 USER", "LANG", "UIDL", "TOP"], stamp=True)
     with flow.own_daemon({"fake": server.account(flow)}) as daemon, daemon.client() as client:
         session = client.call("pop3.open", account="fake", login=False)["session"]
         client.call("pop3.utf8", session=session)
         client.fails("auth", "pop3.apop", session=session, username="ann", password="wrong")
         client.fails("auth", "pop3.rpop", session=session, username="ann")
-        client.call("pop3.apop", session=session, username="ann", password="secret")
+        client.call("pop3.apop", session=session, username="ann", password=server.password)
         client.call("pop3.dele", session=session, number=1)
         client.call("pop3.close", session=session)
         client.fails("no_such_session", "pop3.stat", session=session)
@@ -77,7 +77,7 @@ def test_old_logins(flow):
 
 def test_exec(flow):
     """exec sends any command, and gives what comes; readline takes lines one by one"""
-    server = FakePop3([LETTER, LETTER], ["LANG", "UIDL"])
+    server = FakePop3(messages=[LETTER, LETTER], capabilities=["LANG", "UIDL"])
     with flow.own_daemon({"fake": server.account(flow)}) as daemon, daemon.client() as client:
         session = client.call("pop3.open", account="fake")["session"]
         answer = client.call("pop3.exec", session=session, command="LANG")
@@ -94,7 +94,7 @@ def test_exec(flow):
         client.call("pop3.noop", session=session)
         client.call("pop3.exec", session=session, command="dele 1")
     time.sleep(0.3)
-    same((len(server.messages), server.said("QUIT")), (2, []))
+    same((len(server.drop), server.said("QUIT")), (2, []))
     client = flow.client()
     session = client.call("pop3.open", account="no-raw")["session"]
     client.fails("denied", "pop3.exec", session=session, command="NOOP")
@@ -106,19 +106,19 @@ def test_exec(flow):
 
 def test_trace(flow):
     """set_debuglevel shows the dialogue, without secrets, until it is 0 again"""
-    server = FakePop3([LETTER], ["UIDL"])
+    server = FakePop3(messages=[LETTER], capabilities=["UIDL"])
     with flow.own_daemon({"fake": server.account(flow)}) as daemon, daemon.client() as client:
         session = client.call("pop3.open", account="fake", login=False)["session"]
         client.call("pop3.set_debuglevel", session=session, level=1)
         client.call("pop3.user", session=session, username="ann")
-        client.call("pop3.pass_", session=session, password="secret")
+        client.call("pop3.pass_", session=session, password=server.password)
         client.call("pop3.set_debuglevel", session=session, level=0)
         client.call("pop3.noop", session=session)
         lines = [note["params"] for note in client.notes if note["method"] == "trace"]
         same({line["session"] for line in lines}, {session})
         shown = [(line["outgoing"], line["line"]) for line in lines]
         same(shown[:4], [(True, "USER ann"), (False, "+OK who"), (True, "PASS ***"), (False, "+OK in")])
-        assert not any("secret" in line or "NOOP" in line for _, line in shown), shown
+        assert not any(server.password in line or "NOOP" in line for _, line in shown), shown
     server.close()
 
 
@@ -200,7 +200,7 @@ def test_handles_of_others(flow):
 
 def test_read_ahead(flow):
     """What was read before the hand-over comes first"""
-    server = FakePop3([LETTER], [])
+    server = FakePop3(messages=[LETTER], capabilities=[])
     with flow.own_daemon({"fake": server.account(flow)}) as daemon, daemon.client() as client:
         session = client.call("pop3.open", account="fake")["session"]
         client.call("pop3.exec", session=session, command="LIST", readline=True)

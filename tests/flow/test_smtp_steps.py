@@ -4,6 +4,7 @@
 import base64
 import json
 
+from fake_mail import FakeSmtp
 from harness import INVALID_PARAMS, same, text_of
 
 ACCOUNTS = {
@@ -169,3 +170,21 @@ def test_trace(flow):
     for hidden in (secret, base64.b64encode(f"\0ann\0{secret}".encode()).decode(), "secret message", "NOOP"):
         assert hidden not in shown, lines
     client.call("smtp.quit", session=session)
+
+
+def test_send_greeting(flow):
+    """send_greeting says EHLO, and HELO to a server that knows no EHLO; any other refusal is one"""
+    for refusal, wanted in (("502 5.5.1 what?", 250), ("421 4.3.2 later", None), ("550 5.7.1 not you", None)):
+        # the EHLO of the session's opening is taken, the next one refused
+        server = FakeSmtp(always={"ehlo2": refusal + "\r\n"}, mechanisms="")
+        with flow.own_daemon({"a": {"account": {"email": "a@example.com", "allow": "user:root", "senders": "*", "permit": "send"},
+                                    "smtp": {"host": "127.0.0.1", "port": server.port, "tls": "none"}}}) as daemon, daemon.client() as client:
+            session = client.call("smtp.open", account="a")["session"]
+            if wanted:
+                same(client.call("smtp.send_greeting", session=session, domain="me.example")["code"], wanted)
+                same([line for line in server.lines if "me.example" in line], ["EHLO me.example", "HELO me.example"])
+            else:
+                error = client.fails("rejected", "smtp.send_greeting", session=session, domain="me.example")
+                same(error.data["reply"]["code"], int(refusal[:3]))
+                assert not any(line.startswith("HELO") for line in server.lines), server.lines
+        server.close()
