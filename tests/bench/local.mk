@@ -1,6 +1,6 @@
 # benchmarks beside other programs: make bench-send, …; build without sanitizers
 EXTRA_DIST += %reldir%/frame.py %reldir%/send %reldir%/peers/nodemailer.js %reldir%/peers/smtplib_send.py \
-	%reldir%/imap %reldir%/peers/imap_raw.py %reldir%/peers/imaplib_read.py
+	%reldir%/imap %reldir%/peers/imap_raw.py %reldir%/peers/imaplib_read.py %reldir%/peers/imapflow_read.js
 
 bench-send: posternd
 	$(top_srcdir)/tests/bench/send --build $(abs_top_builddir) $(BENCH)
@@ -17,7 +17,7 @@ tests_bench_rpc_echo_LDADD = librpc.la libutil.la $(EVENT_LIBS) $(JANSSON_LIBS)
 bench-rpc: posternd tests/bench/rpc_load tests/bench/rpc_echo
 	$(top_srcdir)/tests/bench/rpc --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-rpc
-bench-imap: posternd
+bench-imap: posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/mail_raw
 	$(top_srcdir)/tests/bench/imap --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-send bench-imap
 
@@ -47,3 +47,14 @@ bench-smtp: $(bench_mail)
 bench-pop3: $(bench_mail)
 	$(top_srcdir)/tests/bench/pop3 --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-smtp bench-pop3
+
+# Connections in IDLE
+EXTRA_DIST += %reldir%/idle
+EXTRA_PROGRAMS += %reldir%/idle_peer
+tests_bench_idle_peer_SOURCES = %reldir%/idle_peer.c
+tests_bench_idle_peer_CPPFLAGS = $(OPENSSL_CFLAGS) $(EVENT_CFLAGS)
+tests_bench_idle_peer_LDADD = $(OPENSSL_LIBS) $(EVENT_LIBS)
+
+bench-idle: posternd tests/bench/idle_peer
+	$(top_srcdir)/tests/bench/idle --build $(abs_top_builddir) $(BENCH)
+.PHONY: bench-idle

@@ -3,7 +3,7 @@
  * (frame.py); "work" is
  *   envelope   the envelope in one write, the body after 354
  *   next       the next envelope in one write with this body
- *   chunks     whole messages by BDAT, 16 in flight
+ *   chunks     whole messages by BDAT, 16 in flight, or as many as "depth" says
  *   cold       a connection for each message
  *   retr       POP3: all RETRs of a maildrop in one write
  * One thread; sockets that do not block and poll(). */
@@ -29,7 +29,6 @@
 
 #define CONNECTIONS_MAX 64
 #define IN_SIZE 65536
-#define CHUNKS_IN_FLIGHT 16
 #define ENVELOPE_REPLIES 3
 
 enum work { ENVELOPE, NEXT, CHUNKS, COLD, RETR };
@@ -58,6 +57,7 @@ static SSL_CTX *context;
 static SSL_SESSION *ticket;
 static struct bytes envelope, body, body_and_envelope, chunk;
 static long left, done;
+static size_t depth = 16; /* messages in flight on a connection */
 
 static _Noreturn void die(const char *what)
 {
@@ -195,7 +195,7 @@ static void set_out(struct raw *k, struct bytes what, size_t replies, bool body_
 static void next_words(struct raw *k)
 {
     if (work == CHUNKS) {
-        if (left && k->n_queued < CHUNKS_IN_FLIGHT) {
+        if (left && k->n_queued < depth) {
             left--;
             k->n_queued++;
             set_out(k, chunk, ENVELOPE_REPLIES, false);
@@ -394,16 +394,17 @@ static void read_task(int *connections, long *count)
 {
     json_error_t error;
     const char *name, *message = "";
-    json_int_t wanted;
+    json_int_t wanted, in_flight = 16;
     json_t *task = json_loadf(stdin, 0, &error);
     from = to = "";
-    if (!task || json_unpack(task, "{s:s,s:s,s:i,s:s,s:s,s:s,s?s,s?s,s?s,s:i,s:I,s:b}", "work", &name, "host", &host, "port", &port,
+    if (!task || json_unpack(task, "{s:s,s:s,s:i,s:s,s:s,s:s,s?s,s?s,s?s,s:i,s:I,s:b,s?I}", "work", &name, "host", &host, "port", &port,
                              "user", &user, "password", &password, "ca_file", &ca, "from", &from, "to", &to, "message", &message,
-                             "connections", connections, "count", &wanted, "tls", &tls) < 0)
+                             "connections", connections, "count", &wanted, "tls", &tls, "depth", &in_flight) < 0)
         die("not the task");
     while (work < RETR && strcmp(name, works[work]) != 0)
         work++;
     *count = (long) wanted;
+    depth = (size_t) in_flight;
     if (*connections > CONNECTIONS_MAX)
         die("too many connections");
     envelope = format("MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from, to);

@@ -27,6 +27,7 @@ struct sink {
     SSL *ssl; /* NULL: in clear */
     char in[IN_SIZE], out[OUT_SIZE];
     size_t begin, end, n_out;
+    bool envelope; /* a recipient was named: a chunk outside of that is refused */
 };
 
 static _Noreturn void die(const char *what)
@@ -133,10 +134,16 @@ static bool command(struct sink *k, const char *line)
             return false;
         return reply(k, "235 2.7.0 yes\r\n");
     }
-    if (strncasecmp(line, "DATA", 4) == 0)
+    if (strncasecmp(line, "DATA", 4) == 0) {
+        k->envelope = false;
         return reply(k, "354 go on\r\n") && skip_data(k) && reply(k, "250 2.0.0 gone\r\n");
-    if (strncasecmp(line, "BDAT", 4) == 0)
-        return skip(k, strtoull(line + 4, NULL, 10)) && reply(k, "250 2.0.0 gone\r\n");
+    }
+    if (strncasecmp(line, "BDAT", 4) == 0) {
+        bool taken = k->envelope;
+        k->envelope = false;
+        return skip(k, strtoull(line + 4, NULL, 10)) && reply(k, taken ? "250 2.0.0 gone\r\n" : "503 5.5.1 for whom?\r\n");
+    }
+    k->envelope = strncasecmp(line, "RCPT", 4) == 0;
     if (strncasecmp(line, "QUIT", 4) == 0) {
         if (reply(k, "221 2.0.0 bye\r\n"))
             flush(k);

@@ -14,6 +14,16 @@ began, cpu = time.monotonic(), time.process_time()
 if task["work"] == "list":
     status, data = box.uid("FETCH", "1:*", "(UID FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE)")
     count = task["count"]
+elif task["work"] == "single":
+    count, data = task["singles"], []
+    for uid in range(1, count + 1):
+        status, one = box.uid("FETCH", str(uid), "(UID BODY.PEEK[])")
+        data.append(one[0][1])
+elif task["work"] == "search":
+    count, data = task["searches"], []
+    for _ in range(count):
+        status, found = box.uid("SEARCH", "BODY", f'"{task["words"]}"')
+        data.append(found[0].split()[0])
 else:
     status, data = box.uid("FETCH", f"1:{task['bodies']}", "(UID BODY.PEEK[])")
     count = task["bodies"]
