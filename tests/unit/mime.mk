@@ -1,27 +1,45 @@
 # unit tests of mime, and the replay of a corpus of real messages (see tests/corpus/compare.py)
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_mime
-TESTS += tests/unit/test_mime
-tests_unit_test_mime_SOURCES = tests/unit/test_mime.c tests/unit/unit.h
-tests_unit_test_mime_CPPFLAGS = $(UTIL_INC) $(MIME_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
-tests_unit_test_mime_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test_mime_header
+TESTS += tests/unit/test_mime_header
+tests_unit_test_mime_header_SOURCES = tests/unit/test_mime_header.c tests/unit/mime_unit.h tests/unit/unit.h
+tests_unit_test_mime_header_CPPFLAGS = $(UTIL_INC) $(MIME_INC) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+tests_unit_test_mime_header_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_message
+TESTS += tests/unit/test_mime_message
+tests_unit_test_mime_message_SOURCES = tests/unit/test_mime_message.c tests/unit/mime_unit.h tests/unit/unit.h
+tests_unit_test_mime_message_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
+tests_unit_test_mime_message_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_raw
+TESTS += tests/unit/test_mime_raw
+tests_unit_test_mime_raw_SOURCES = tests/unit/test_mime_raw.c tests/unit/mime_unit.h tests/unit/unit.h
+tests_unit_test_mime_raw_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
+tests_unit_test_mime_raw_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_compose
+TESTS += tests/unit/test_mime_compose
+tests_unit_test_mime_compose_SOURCES = tests/unit/test_mime_compose.c tests/unit/mime_unit.h tests/unit/unit.h
+tests_unit_test_mime_compose_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
+tests_unit_test_mime_compose_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_mime_more
 TESTS += tests/unit/test_mime_more
 tests_unit_test_mime_more_SOURCES = tests/unit/test_mime_more.c tests/unit/unit.h
-tests_unit_test_mime_more_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_more_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
 tests_unit_test_mime_more_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_mime_thread
 TESTS += tests/unit/test_mime_thread
 tests_unit_test_mime_thread_SOURCES = tests/unit/test_mime_thread.c tests/unit/unit.h
-tests_unit_test_mime_thread_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_thread_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
 tests_unit_test_mime_thread_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_mime_uu
 TESTS += tests/unit/test_mime_uu
 tests_unit_test_mime_uu_SOURCES = tests/unit/test_mime_uu.c tests/unit/unit.h
-tests_unit_test_mime_uu_CPPFLAGS = $(tests_unit_test_mime_CPPFLAGS)
+tests_unit_test_mime_uu_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
 tests_unit_test_mime_uu_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 endif
 
