@@ -137,8 +137,19 @@ int imap_fail_io(struct imap_client *c, int err) ATTR_COLD;
 void imap_fill_reply(const struct imap_response *r, struct fault_reply *ret);
 void imap_new_tag(struct imap_client *c, char tag[12]);
 void imap_trace_written(struct imap_client *c);
+
+/* imap_request.c */
 /* Writes commands from the queue as far as conflicts and room allow. */
 int imap_pump(struct imap_client *c);
+/* A command of the engine's own, which is in no list. */
+int imap_write_own(struct imap_client *c, enum imap_kind kind);
+/* The engine's surface (engine.h). */
+int imap_request_submit(struct engine *e, struct engine_request *request, struct fault *fault);
+int imap_request_withdraw(struct engine *e, struct engine_request *request);
+int imap_request_end_wait(struct engine *e, struct engine_request *request);
+struct engine_request *imap_request_with_body(const struct engine *e);
+ssize_t imap_request_body(struct engine *e, const char *bytes, size_t len, bool last);
+int imap_request_body_abort(struct engine *e);
 
 /* The server has agreed to an IDLE. */
 int imap_idle_continued(struct imap_client *c, struct imap_command *cmd);

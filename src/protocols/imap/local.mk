@@ -18,6 +18,7 @@ libprotocols_la_SOURCES += \
 	%reldir%/imap_receive.c \
 	%reldir%/imap_response.c %reldir%/imap_response.h \
 	%reldir%/imap_raw.c \
+	%reldir%/imap_request.c \
 	%reldir%/imap_selected.c \
 	%reldir%/imap_step.c \
 	%reldir%/imap_set.c %reldir%/imap_set.h
