@@ -1,7 +1,7 @@
 # rpc: may use util, and nothing else.
 noinst_LTLIBRARIES += librpc.la
 # The reader by itself, which libpostern has inside.
-JSON_READER_SOURCES = %reldir%/json_number.c %reldir%/json_reader.c %reldir%/json_reader.h
+JSON_READER_SOURCES = %reldir%/json_keys.c %reldir%/json_keys.h %reldir%/json_number.c %reldir%/json_reader.c %reldir%/json_reader.h
 librpc_la_CPPFLAGS = $(UTIL_INC) $(RPC_INC)
 librpc_la_SOURCES = \
 	%reldir%/api_gateway.c %reldir%/api_gateway.h \
