@@ -110,7 +110,7 @@ def test_operating(flow):
 
 def test_keys(flow):
     """The keys that doc names are keys of the configuration"""
-    keys = set(re.findall(r'^    \{"(\w+)"', (SOURCE / "src/daemon/config_keys.c").read_text(), re.M))
+    keys = set(re.findall(r'^    \{"(\w+)"', (SOURCE / "src/daemon/config/config_keys.c").read_text(), re.M))
     assert len(keys) > 60, keys
     for _, text in blocks("doc/operating.md"):
         for key in re.findall(r"^([a-z_]+) = ", text, re.M):

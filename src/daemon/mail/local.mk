@@ -1,0 +1,9 @@
+# messages: mail.parse, mail.build, and what smtp.send and imap.append make of a description
+libdaemon_la_SOURCES += \
+	%reldir%/mail_json.c \
+	%reldir%/mail_json.h \
+	%reldir%/method_mail.c \
+	%reldir%/outgoing.c \
+	%reldir%/outgoing.h \
+	%reldir%/outgoing_form.c \
+	%reldir%/outgoing_private.h
