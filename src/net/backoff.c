@@ -49,27 +49,38 @@ uint64_t backoff_remaining(const struct backoff *b, uint64_t now_ms)
     return b->until_ms > now_ms ? b->until_ms - now_ms : 0;
 }
 
-struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsigned port)
+static struct backoff_host *find_or_add(struct list *hosts, const char *name)
 {
     struct backoff_host *h;
-    size_t size = strlen(host) + 16;
-    char *name = malloc(size);
-    if (!name)
-        return NULL;
-    snprintf(name, size, "%s:%u", host, port);
     list_foreach(hosts, h, struct backoff_host, link) {
         if (strcasecmp(h->name, name) == 0) {
-            free(name);
             h->refs++;
             return h;
         }
     }
-    h = calloc(1, sizeof(*h) + size);
+    h = calloc(1, sizeof(*h) + strlen(name) + 1);
     if (h) {
         h->refs = 1;
         memcpy(h->name, name, strlen(name) + 1);
         list_append(hosts, &h->link);
     }
+    return h;
+}
+
+struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsigned port)
+{
+    return backoff_host_get_via(hosts, host, port, NULL, 0);
+}
+
+struct backoff_host *backoff_host_get_via(struct list *hosts, const char *host, unsigned port, const char *proxy,
+                                          unsigned proxy_port)
+{
+    char *name = NULL;
+    int r = proxy ? asprintf(&name, "%s:%u by way of %s:%u", host, port, proxy, proxy_port)
+                  : asprintf(&name, "%s:%u", host, port);
+    if (r < 0)
+        return NULL;
+    struct backoff_host *h = find_or_add(hosts, name);
     free(name);
     return h;
 }

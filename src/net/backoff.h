@@ -33,10 +33,13 @@ struct backoff_host {
     struct fault last_fault;    /* why, as far as it does not depend on who connects */
     unsigned lessons;           /* set of ENGINE_LESSON_… */
     uint64_t lessons_until_ms;
-    char name[]; /* "host:port" */
+    char name[]; /* "host:port", and by way of which proxy */
 };
 /* A reference to the one of that name in the list; NULL when out of memory. */
 struct backoff_host *backoff_host_get(struct list *hosts, const char *host, unsigned port);
+/* The same for those who go through a proxy (NULL: none): what fails on that way is nothing to those who take another. */
+struct backoff_host *backoff_host_get_via(struct list *hosts, const char *host, unsigned port, const char *proxy,
+                                          unsigned proxy_port);
 /* One that has taught something stays in the list without references, as long as there are not too many. */
 void backoff_host_unref(struct list *hosts, struct backoff_host *h);
 /* Loop time is `now_ms`. */

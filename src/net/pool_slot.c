@@ -237,13 +237,11 @@ static void learn_from_failure(struct slot *slot, const struct session_view *v)
         return;
     }
     backoff_failed(&p->backoff, now);
-    if (strcmp(stage, "auth") != 0) {
+    /* What one account demands of the server's certificate, and whether a proxy takes it, is nothing to the others. */
+    if (strcmp(stage, "auth") != 0 && v->fault->kind != FAULT_TLS && v->fault->kind != FAULT_PROXY) {
         backoff_failed(&p->host->backoff, now);
         p->host->last_fault = *v->fault;
         p->host->last_fault.protocol = NULL;
-        /* What one account demands of the server's certificate is not the others' reason. */
-        if (v->fault->kind == FAULT_TLS)
-            fault_clear(&p->host->last_fault);
     }
 }
 

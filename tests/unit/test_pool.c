@@ -315,6 +315,9 @@ START_TEST(lessons_of_hosts)
     list_init(&hosts);
     h = backoff_host_get(&hosts, "Mail.Example", 25);
     ck_assert_ptr_eq(backoff_host_get(&hosts, "mail.example", 25), h);
+    again = backoff_host_get_via(&hosts, "mail.example", 25, "proxy.example", 1080);
+    ck_assert_ptr_ne(again, h);
+    backoff_host_unref(&hosts, again);
     ck_assert_uint_eq(backoff_host_lessons(h, 1000), 0);
     backoff_host_unref(&hosts, h);
     backoff_host_teach(h, ENGINE_LESSON_NO_CHUNKS, 1000);
