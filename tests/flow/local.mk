@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%reldir%/fake_imap_steps.py \
 	%reldir%/fake_mail.py \
 	%reldir%/fake_pop3.py \
+	%reldir%/fake_proxy.py \
 	%reldir%/fake_sasl.py \
 	%reldir%/harness.py \
 	%reldir%/matrix.py \
@@ -75,6 +76,7 @@ EXTRA_DIST += \
 	%reldir%/test_threats_mime.py \
 	%reldir%/test_threats_net.py \
 	%reldir%/test_threats_pop3.py \
+	%reldir%/test_threats_proxy.py \
 	%reldir%/test_threats_smtp.py \
 	%reldir%/wire.py
 

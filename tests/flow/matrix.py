@@ -112,9 +112,9 @@ def play(daemon, account, case, call, again, pulse):
     return "; ".join(wrong) or None
 
 
-def run(flow, section, cases, make, call, again, settings=None):
+def run(flow, section, cases, make, call, again, settings=None, environment=None):
     """All of them on a daemon of their own; raises with all that was wrong."""
-    with flow.own_daemon(accounts(flow, section, cases, make), settings) as daemon:
+    with flow.own_daemon(accounts(flow, section, cases, make), settings, environment) as daemon:
         files = daemon.files()
         run_on(daemon, cases, call, again)
         flow.wait_for(lambda: not daemon.files() - files, what="the end of all descriptors")
