@@ -21,8 +21,11 @@ struct cli {
     bool raw;            /* --raw: bytes go to the terminal as they are */
     bool quiet;
     bool progress; /* stderr is a terminal */
+    const char *forgiven; /* errors of this kind are not printed: cli_call() gives CLI_FORGIVEN; NULL: none */
     struct postern *connection;
 };
+
+#define CLI_FORGIVEN 1 /* no exit status */
 
 /* A message to stderr, with control characters neutralised; returns `status`. */
 int cli_fail(const struct cli *cli, int status, const char *fmt, ...) ATTR_PRINTF(3, 4);
@@ -67,7 +70,7 @@ enum cli_use {
     CLI_READS, /* IMAP, and the right to read */
 };
 /* The account for that, malloc'ed: --account, $POSTERN_ACCOUNT, the one whose address is `from`, else `sender` (both may
- * be NULL), or the only one that will do. *ret_email (malloc'ed, untouched where it has none) is its address; NULL: not
+ * be NULL), the one that is this user's by default, or the only one that will do. *ret_email (malloc'ed, untouched where it has none) is its address; NULL: not
  * wanted. Both are NULL before. 0 or an exit status. */
 int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, const char *sender, char **ret_account,
                        char **ret_email);

@@ -349,6 +349,8 @@ int cli_call(struct cli *cli, const char *method, struct cli_params *params, cli
         clear_bar(&run);
         if (waited < 0)
             status = cli_fail(cli, EX_SOFTWARE, "%s", strerror(-waited));
+        else if (postern_request_error(r) && cli->forgiven && strcmp(postern_request_error(r)->kind, cli->forgiven) == 0)
+            status = CLI_FORGIVEN;
         else if (postern_request_error(r))
             status = cli_fail_error(cli, postern_request_error(r));
         else
@@ -396,7 +398,7 @@ int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, cons
                        char **ret_email)
 {
     const char *wanted = cli->account ? cli->account : getenv("POSTERN_ACCOUNT");
-    json_t *result = NULL, *one, *named = NULL, *by_from = NULL, *by_sender = NULL, *last = NULL;
+    json_t *result = NULL, *one, *named = NULL, *by_from = NULL, *by_sender = NULL, *usual = NULL, *last = NULL;
     size_t i, n = 0;
     int status = cli_call_simple(cli, "account.list", NULL, &result);
     if (status)
@@ -409,6 +411,8 @@ int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, cons
             named = one;
         if (!name || !will_do(one, use))
             continue;
+        if (!usual && json_is_true(json_object_get(one, "default")))
+            usual = one;
         if (!by_from && is_address_of(from, email))
             by_from = one;
         if (!by_sender && is_address_of(sender, email))
@@ -416,7 +420,7 @@ int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, cons
         last = one;
         n++;
     }
-    json_t *chosen = wanted ? named : by_from ? by_from : by_sender ? by_sender : n == 1 ? last : NULL;
+    json_t *chosen = wanted ? named : by_from ? by_from : by_sender ? by_sender : usual ? usual : n == 1 ? last : NULL;
     const char *name = chosen ? json_string_value(json_object_get(chosen, "name")) : wanted;
     const char *email = json_string_value(json_object_get(chosen, "email"));
     if (!name)

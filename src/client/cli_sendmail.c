@@ -13,78 +13,137 @@ struct delivery {
     bool from_headers; /* -t */
     bool keep_dots;    /* -i, -oi: a line with a dot alone does not end the message */
     bool verbose;
+    bool queue_run; /* -q: nothing waits here to be sent */
     const char **recipients;
     size_t n_recipients;
+    /* What is to be reported of the delivery, by servers that offer it: RFC 3461. */
+    json_t *notify;         /* -N; NULL: as usual */
+    const char *ret, *envid; /* -R, -V; NULL likewise */
 };
 
-/* Options of one letter that take a value which does not matter here. */
-static const char valued_letters[] = "BCDdhLMNOopqRSUVXx";
+/* Those of sendmail(8) and of the programs that took its place; what has no meaning here is taken and does nothing. Letters
+ * may stand together: -ti. */
+static const char letters[] = ":A:B:C:D:F:GIL:M:N:O:R:UV:X:b:cd::e:f:h:imno:p:q::r:stvx:";
 
-/* One word that begins with '-'. Returns how many words it took, or minus an exit status. */
-static int read_word(struct delivery *d, const char *word, const char *next)
+/* -b: what it is to be; only sending is. */
+static int read_mode(const struct delivery *d, const char *mode)
 {
-    const char *value = word[1] && word[2] ? word + 2 : next;
-    int taken = word[1] && word[2] ? 1 : 2;
-    switch (word[1]) {
+    static const struct {
+        char letter;
+        const char *why;
+    } others[] = {
+        {'s', "it speaks no SMTP on its standard input; the mail server does (or smtp.open, for each step)"},
+        {'p', "there is no queue to be shown: when it ends with 0, the mail server has the mail"},
+        {'d', "the daemon is posternd"},
+        {'D', "the daemon is posternd"},
+        {'i', "there are no aliases: recipients go to the mail server as they are"},
+        {'v', "the mail server alone knows what is deliverable: postern smtp.verify address=..."},
+        {'h', "there is no host status: see postern status"},
+        {'H', "there is no host status: see postern status"},
+        {'t', "there are no rules for addresses to be tested"},
+    };
+    if (strcmp(mode, "m") == 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (mode[0] == others[i].letter && !mode[1])
+            return cli_fail(d->cli, EX_USAGE, "-b%s: %s", mode, others[i].why);
+    return cli_fail(d->cli, EX_USAGE, "-b%s: no such mode; it sends mail", mode);
+}
+
+/* -N never, or success,failure,delay: RFC 3461 section 4.1. */
+static int read_notify(struct delivery *d, const char *value)
+{
+    static const char *const names[] = {"never", "success", "failure", "delay"};
+    json_t *list = json_array();
+    bool never = false;
+    int status = list ? 0 : cli_fail(d->cli, EX_OSERR, "out of memory");
+    for (struct slice rest = slice_of_str(value); !status && rest.len;) {
+        size_t n = slice_find(rest, ','), i = 0;
+        struct slice word = slice_trim(slice_to(rest, n));
+        while (i < ARRAY_LEN(names) && !slice_eq_ci(word, slice_of_str(names[i])))
+            i++;
+        if (i == ARRAY_LEN(names))
+            status = cli_fail(d->cli, EX_USAGE, "-N: never, or of success, failure, delay; not '%.*s'", (int) word.len, word.data);
+        else if (json_array_append_new(list, json_string(names[i])) < 0)
+            status = cli_fail(d->cli, EX_OSERR, "out of memory");
+        never = never || i == 0;
+        rest = slice_from(rest, MIN(n + 1, rest.len));
+    }
+    if (!status && (json_array_size(list) == 0 || (never && json_array_size(list) > 1)))
+        status = cli_fail(d->cli, EX_USAGE, "-N: never stands alone, or some of success, failure, delay");
+    json_decref(d->notify);
+    d->notify = list;
+    return status;
+}
+
+static int read_ret(struct delivery *d, const char *value)
+{
+    bool full = slice_eq_ci(slice_of_str(value), SLICE("full"));
+    if (!full && !slice_eq_ci(slice_of_str(value), SLICE("hdrs")))
+        return cli_fail(d->cli, EX_USAGE, "-R: full or hdrs, not '%s'", value);
+    d->ret = full ? "full" : "hdrs";
+    return 0;
+}
+
+static int read_option(struct delivery *d, int option)
+{
+    switch (option) {
     case 'f':
     case 'r':
-        if (!value)
-            return -cli_fail(d->cli, EX_USAGE, "-%c needs an address", word[1]);
-        d->from = strcmp(value, "<>") == 0 ? "" : value;
-        return taken;
+        d->from = strcmp(optarg, "<>") == 0 ? "" : optarg;
+        return 0;
     case 'F':
-        if (!value)
-            return -cli_fail(d->cli, EX_USAGE, "-F needs a name");
-        d->full_name = value;
-        return taken;
+        d->full_name = optarg;
+        return 0;
     case 't':
         d->from_headers = true;
-        return 1;
+        return 0;
     case 'i':
         d->keep_dots = true;
-        return 1;
+        return 0;
     case 'o':
-        d->keep_dots = d->keep_dots || (word[2] == 'i' && word[3] == 0);
-        return word[2] ? 1 : 2;
+        d->keep_dots = d->keep_dots || strcmp(optarg, "i") == 0;
+        return 0;
+    case 'O':
+        d->keep_dots = d->keep_dots || slice_eq_ci(slice_of_str(optarg), SLICE("IgnoreDots")) ||
+                       slice_eq_ci(slice_of_str(optarg), SLICE("IgnoreDots=true"));
+        return 0;
+    case 'N':
+        return read_notify(d, optarg);
+    case 'R':
+        return read_ret(d, optarg);
+    case 'V':
+        d->envid = optarg;
+        return 0;
     case 'v':
         d->verbose = true;
-        return 1;
-    case 'b':
-        if (word[2] == 'm' || word[2] == 0)
-            return 1;
-        return -cli_fail(d->cli, EX_USAGE, "'%s' is not for this program: it sends mail", word);
-    case 'e': /* how errors are told: always on stderr */
-    case 'm':
-    case 'n':
-    case 'G':
+        return 0;
     case 'q':
-        return 1;
+        d->queue_run = true;
+        return 0;
+    case 'b':
+        return read_mode(d, optarg);
+    case ':':
+        return cli_fail(d->cli, EX_USAGE, "-%c needs %s", optopt, strchr("fr", optopt) ? "an address" : "a value");
+    case '?':
+        return cli_fail(d->cli, EX_USAGE, "unknown option '-%c'", optopt);
     default:
-        if (word[1] && strchr(valued_letters, word[1]))
-            return taken;
-        return -cli_fail(d->cli, EX_USAGE, "unknown option '%s'", word);
+        return 0;
     }
 }
 
 static int read_arguments(struct delivery *d, int argc, char **argv)
 {
-    bool options = true;
-    for (int i = 1; i < argc;) {
-        if (options && strcmp(argv[i], "--") == 0) {
-            options = false;
-            i++;
-        } else if (options && argv[i][0] == '-' && argv[i][1]) {
-            int n = read_word(d, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-            if (n < 0)
-                return -n;
-            i += n;
-        } else {
-            d->recipients[d->n_recipients++] = argv[i++];
-        }
-    }
-    if (!d->from_headers && d->n_recipients == 0)
-        return cli_fail(d->cli, EX_USAGE, "no recipient, and no -t");
-    return 0;
+    int option, status = 0;
+    opterr = 0;
+    optind = 0; /* and not 1: the options may stand anywhere */
+    while (!status && (option = getopt(argc, argv, letters)) != -1)
+        status = read_option(d, option);
+    for (int i = optind; !status && i < argc; i++)
+        d->recipients[d->n_recipients++] = argv[i];
+    if (!status && !d->from_headers && d->n_recipients == 0 && !d->queue_run)
+        status = cli_fail(d->cli, EX_USAGE, "no recipient, and no -t");
+    return status;
 }
 
 /* stdin into a memory file, up to a line with a dot alone unless -i was given. */
@@ -199,6 +258,12 @@ static int make_params(struct delivery *d, int fd, const char *account, struct c
         bad = json_object_set_new(envelope, "from", json_string(d->from));
     if (json_array_size(to) > 0)
         bad = bad || json_object_set(envelope, "to", to);
+    if (d->notify)
+        bad = bad || json_object_set(envelope, "notify", d->notify);
+    if (d->ret)
+        bad = bad || json_object_set_new(envelope, "ret", json_string(d->ret));
+    if (d->envid)
+        bad = bad || json_object_set_new(envelope, "envid", json_string(d->envid));
     json_decref(to);
     bad = bad || json_object_set_new(params->object, "raw", content) ||
           json_object_set_new(params->object, "account", json_string(account)) ||
@@ -208,11 +273,36 @@ static int make_params(struct delivery *d, int fd, const char *account, struct c
     return status ? status : bad ? cli_fail(d->cli, EX_DATAERR, "an address is not UTF-8, or memory is short") : 0;
 }
 
+/* Sends it. Where the server cannot report on deliveries, the mail matters more than the report. */
+static int hand_over(struct delivery *d, int fd, const char *account, json_t **ret_result)
+{
+    bool wishes = d->notify || d->ret || d->envid, lacking = false;
+    for (;; wishes = false) {
+        struct cli_params params = {.object = NULL};
+        int status = make_params(d, fd, account, &params);
+        if (status) {
+            cli_params_done(&params);
+            return status;
+        }
+        d->cli->forgiven = wishes ? "missing_extension" : NULL;
+        status = cli_call(d->cli, "smtp.send", &params, NULL, ret_result);
+        d->cli->forgiven = NULL;
+        if (status != CLI_FORGIVEN) {
+            if (!status && lacking && !d->cli->quiet)
+                cli_fail(d->cli, 0, "-N, -R, -V: the server does not report on deliveries; sent without");
+            return status;
+        }
+        lacking = true;
+        json_decref(d->notify);
+        d->notify = NULL;
+        d->ret = d->envid = NULL;
+    }
+}
+
 static int deliver(struct delivery *d, FILE *message)
 {
     char *header_from = NULL, *account = NULL, *email = NULL;
     json_t *result = NULL, *one;
-    struct cli_params params = {.object = NULL};
     size_t i;
     int status = read_message(d, message);
     FILE *complete = NULL;
@@ -226,11 +316,7 @@ static int deliver(struct delivery *d, FILE *message)
                              : add_from(d, message, complete, address);
     }
     if (!status)
-        status = make_params(d, fileno(complete ? complete : message), account, &params);
-    if (!status)
-        status = cli_call(d->cli, "smtp.send", &params, NULL, &result);
-    else
-        cli_params_done(&params);
+        status = hand_over(d, fileno(complete ? complete : message), account, &result);
     json_array_foreach(json_object_get(result, "rejected"), i, one)
     {
         const char *address = json_string_value(json_object_get(one, "address"));
@@ -256,9 +342,11 @@ int cli_sendmail(struct cli *cli, int argc, char **argv)
     FILE *message = memory_file();
     int status =
         d.recipients && message ? read_arguments(&d, argc, argv) : cli_fail(cli, EX_OSERR, "%s", strerror(errno));
-    status = status ? status : deliver(&d, message);
+    bool nothing = d.queue_run && !d.from_headers && d.n_recipients == 0;
+    status = status || nothing ? status : deliver(&d, message);
     if (message)
         fclose(message);
+    json_decref(d.notify);
     free(d.recipients);
     /* Without a gateway the mail can be sent later; that is what callers of sendmail understand. */
     return status == EX_UNAVAILABLE && !cli->connection ? EX_TEMPFAIL : status;

@@ -43,6 +43,11 @@ unsigned access_rights(const struct account_config *account, const struct peer *
     return rights;
 }
 
+bool access_is_default(const struct account_config *account, const struct peer *peer)
+{
+    return in_list(&account->default_for, peer);
+}
+
 bool access_is_admin(const struct config *config, const struct peer *peer)
 {
     return in_list_or_default(config->daemon.admin_is_set, &config->daemon.admin, peer);

@@ -17,6 +17,8 @@ struct peer {
 /* The rights (RIGHT_… set) of the peer on the account; 0: the account does not exist for it. An account made from
  * inline options gives send, read and write to whoever could make it. */
 unsigned access_rights(const struct account_config *account, const struct peer *peer);
+/* Whether the account is the one that the peer uses where it names none (`default_for`). */
+bool access_is_default(const struct account_config *account, const struct peer *peer);
 bool access_is_admin(const struct config *config, const struct peer *peer);
 bool access_allows_inline(const struct config *config, const struct peer *peer);
 /* Any right at all: administration, inline options or some account. */

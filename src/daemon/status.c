@@ -64,6 +64,7 @@ void status_write_accounts(struct op *op)
         json_write_member_str(w, "email", config->email);
         write_protocols(w, config);
         write_rights(w, rights);
+        json_write_member_bool(w, "default", access_is_default(config, op->peer));
         write_health(w, a);
         json_write_object_end(w);
     }

@@ -26,6 +26,7 @@ static const struct rpc_field account_fields[] = {
     {"email", RPC_STRING, .flags = RPC_NULLABLE, .doc = "The account's own address."},
     {"protocols", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "Of smtp, imap and pop3, those that are configured."},
     {"permit", RPC_STRINGS, .flags = RPC_REQUIRED, .doc = "Of send, read, write and raw, what this peer may do."},
+    {"default", RPC_BOOL, .doc = "Whether this peer uses it where it names none (`default_for`)."},
     {"paused", RPC_BOOL, .doc = "Whether gateway.pause holds it."},
     {"problem", RPC_STRING, .flags = RPC_NULLABLE, .doc = "The last failure that still keeps connections from being made."},
 };

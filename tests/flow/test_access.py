@@ -6,7 +6,7 @@ from harness import Client, RpcError, same
 ACCOUNTS = {
     "for-nobody": {"account": {"allow": "user:nobody", "permit": "read"}},
     "for-games": {"account": {"allow": "group:games", "permit": "send read write", "senders": "*", "allow_read": "user:nobody"}},
-    "for-senders": {"account": {"allow": "user:root", "permit": "read", "allow_send": "user:www-data", "senders": "boss@example.com",
+    "for-senders": {"account": {"allow": "user:root", "permit": "read", "allow_send": "user:www-data", "senders": "boss@example.com", "default_for": "user:www-data group:games",
                                 "senders.user:www-data": "shop@example.com"}},
 }
 
@@ -64,6 +64,15 @@ def test_senders(flow):
     same(ask(flow, "www-data", "imap.list", account="for-senders"), "denied")
     same(flow.client().call("imap.list", account="for-senders")["mailboxes"] != [], True)
     flow.client().fails("denied", "smtp.send", account="for-senders", message=mail("shop@example.com"))
+
+
+def test_default(flow):
+    """An account may be somebody's where none is named; that gives no right"""
+    def default(user):
+        return [one["name"] for one in ask(flow, user, "account.list")["accounts"] if one["default"]]
+    same(default("www-data"), ["for-senders"])
+    same(default("games"), [])
+    same(default("root"), [])
 
 
 def test_administration(flow):

@@ -83,6 +83,15 @@ def test_sendmail(flow):
     same((flow.arrived(one, 2)[1], flow.arrived(two)[0]), ("in the header", "in the header"))
 
 
+def test_sendmail_reports(flow):
+    """-N, -R and -V reach a server that reports on deliveries"""
+    user = flow.user()
+    said = postern(flow, "-a", user, "sendmail", "-iv", "-N", "success,failure", "-R", "hdrs", "-V", "id 7", "-f", "ann@example.com",
+                   flow.mail.address(user), stdin=b"Subject: reported\n\nhello\n")
+    assert "sent without" not in said[1] and "250" in said[0], said
+    same(flow.arrived(user), ["reported"])
+
+
 def test_statuses(flow):
     """Failures end with sysexits' codes and say why"""
     for status, arguments in ((64, ["no.such.method"]), (64, ["mail.parse", "rwa=x"]), (66, ["mail.parse", "raw=@/no/such/file"])):

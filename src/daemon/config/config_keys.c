@@ -135,6 +135,9 @@ const struct config_key config_keys[] = {
     {"allow_raw", CONFIG_IN_ACCOUNT, CONFIG_PRINCIPALS, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct account_config, allow_right[3]),
      "Who has the right `raw` besides."},
+    {"default_for", CONFIG_IN_ACCOUNT, CONFIG_PRINCIPALS, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
+     offsetof(struct account_config, default_for),
+     "Who uses this account where several would do and none is named, as postern(1) and its sendmail do: user:NAME group:NAME."},
     {"senders", CONFIG_IN_ACCOUNT, CONFIG_SENDERS, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct account_config, senders),
      "Addresses that may stand as envelope sender, From and Sender: ann@example.com, *@example.com, or "

@@ -155,6 +155,7 @@ struct account_config {
     bool allow_is_set;                       /* else root and the daemon's own user */
     unsigned permit;                         /* rights of those in `allow` */
     struct principals allow_right[N_RIGHTS]; /* allow_send, allow_read, allow_write, allow_raw */
+    struct principals default_for;           /* a hint for clients; gives no right */
     struct config_list senders;
     bool senders_is_set; /* else `email` only */
     struct sender_narrowings narrowings;
