@@ -18,7 +18,7 @@
 #define LIVED_MS 10000u          /* one that was lost sooner is not asked for again at once */
 #define LOST_MS (5u * 60 * 1000)
 
-enum notify_step { NOTIFY_OPENING = 0, NOTIFY_SETTING, NOTIFY_IDLING };
+enum notify_step { NOTIFY_OPENING = 0, NOTIFY_CLEARING, NOTIFY_SETTING, NOTIFY_IDLING };
 
 struct event_notifier {
     struct list link; /* gateway->notifiers, while it is of use */
@@ -103,6 +103,16 @@ static int step_set(struct event_notifier *n)
     n->stale = false;
     n->step = NOTIFY_SETTING;
     n->command = (struct imap_command){.kind = IMAP_NOTIFY, .items = n->names, .n_items = n->n_names, .request.owner = &n->x};
+    return imap_client_submit(session_engine(n->session), &n->command, &n->fault);
+}
+
+/* What was asked for is taken back before more is: Dovecot 2.3 hears nothing at all after a second SET. What happens meanwhile is in
+ * the states that are told with the next one. */
+static int step_clear(struct event_notifier *n)
+{
+    forget_names(n);
+    n->step = NOTIFY_CLEARING;
+    n->command = (struct imap_command){.kind = IMAP_NOTIFY, .request.owner = &n->x};
     return imap_client_submit(session_engine(n->session), &n->command, &n->fault);
 }
 
@@ -197,6 +207,13 @@ static int start(struct exchange *x, struct session *s, struct fault *fault)
     return r;
 }
 
+static int step_next(struct event_notifier *n)
+{
+    if (n->step == NOTIFY_CLEARING)
+        return step_set(n);
+    return n->step == NOTIFY_SETTING && !n->stale ? step_idle(n) : step_clear(n); /* others may have joined meanwhile */
+}
+
 static void event(struct exchange *x, struct session *s, const struct engine_event *base)
 {
     struct event_notifier *n = notifier_of(x);
@@ -215,8 +232,7 @@ static void event(struct exchange *x, struct session *s, const struct engine_eve
     if (n->given_up || session_is_closing(s))
         return;
     n->session = s;
-    /* Others may have joined meanwhile. */
-    if ((n->step == NOTIFY_SETTING && !n->stale ? step_idle(n) : step_set(n)) < 0)
+    if (step_next(n) < 0)
         n->session = NULL;
 }
 
