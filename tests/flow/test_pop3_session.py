@@ -55,6 +55,16 @@ def test_auth(flow):
     client.call("pop3.quit", session=session)
 
 
+def test_auth_policy(flow):
+    """auth takes the account's own credential only to mechanisms that its `method` names; one of the caller's goes to any"""
+    with flow.own_daemon({"strict": flow.account(flow.user(), pop3={"method": "scram-sha-256"})}) as daemon, daemon.client() as client:
+        session = client.call("pop3.open", account="strict", login=False)["session"]
+        client.fails("unsupported_mechanism", "pop3.auth", session=session, mechanism="PLAIN")
+        client.fails("auth", "pop3.auth", session=session, mechanism="PLAIN", secret="wrong")
+        client.call("pop3.auth", session=session, mechanism="SCRAM-SHA-256")
+        client.call("pop3.quit", session=session)
+
+
 def test_old_logins(flow):
     """apop, rpop and utf8; a session whose connection is closed deletes nothing"""
     server = FakePop3(messages=[LETTER], capabilities=["UTF8 USER", "LANG", "UIDL", "TOP"], stamp=True)

@@ -197,13 +197,6 @@ static bool method_by_name(const struct pop3_client *c, struct slice name, enum 
     return sasl_method_is_sasl(*ret);
 }
 
-/* The account's own credential goes only where the account's policy would send it. */
-static bool suits_credential(const struct pop3_client *c, enum sasl_method m)
-{
-    bool bearer = m == SASL_OAUTHBEARER || m == SASL_XOAUTH2;
-    return !sasl_method_needs_secret(m) || bearer == c->config->has_token;
-}
-
 static int check_auth(struct pop3_client *c, const struct pop3_command *cmd, struct fault *fault)
 {
     enum sasl_method m;
@@ -212,9 +205,9 @@ static int check_auth(struct pop3_client *c, const struct pop3_command *cmd, str
         return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "that mechanism is not known here, or disabled");
     if (c->caps.told && !(c->caps.auth & SASL_BIT(m)))
         return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "the server does not offer that mechanism");
-    if (!cmd->secret && !suits_credential(c, m))
-        return fault_set(fault, -ENOTSUP, FAULT_UNSUPPORTED_MECHANISM, "auth", "the account's credential is not for that mechanism");
-    return 0;
+    /* The account's own credential goes only where the account's policy would send it. */
+    return cmd->secret || !sasl_method_needs_secret(m)
+               ? 0 : sasl_choose(c->config, PROTOCOL_POP3, c->has_tls ? &c->tls : NULL, SASL_BIT(m), &m, fault);
 }
 
 static bool is_line(struct slice s)
