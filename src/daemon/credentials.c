@@ -370,6 +370,7 @@ struct credential_source *credential_source_new(struct loop *l, struct account_c
     if (!s)
         return NULL;
     s->base.ops = &source_ops;
+    s->base.renews = secret->token_command || secret->token_file;
     s->refs = 1;
     s->loop = l;
     s->account = account_config_ref(account);

@@ -38,6 +38,7 @@ struct credential_source_ops {
 };
 struct credential_source {
     const struct credential_source_ops *ops;
+    bool renews; /* what it gives after a refusal may be another: a token that ran out is asked for anew */
 };
 
 /* A limit that several pools share: an account's or a host's `max_connections`. Counted by the pools. */

@@ -230,8 +230,8 @@ static void learn_from_failure(struct slot *slot, const struct session_view *v)
     p->stats.last_fault = *v->fault;
     if (v->login_refused) {
         p->auth_failures++;
-        /* A token that was good may have run out: a new one is worth one more try. */
-        if (p->endpoint->engine.has_token && p->auth_failures == 1)
+        /* A token that was good may have run out: a new one, where it can be had, is worth one more try. */
+        if (p->endpoint->credential && p->endpoint->credential->renews && p->auth_failures == 1)
             return;
         p->broken_until_ms = now + backoff_growing(BREAKER_FIRST_MS, p->auth_failures, BREAKER_LONGEST_MS);
         return;

@@ -181,6 +181,24 @@ def test_token(flow):
     server.close()
 
 
+def test_refused_token(flow):
+    """A refused token is asked for anew once, where another can be had; one that stands in the configuration is tried once"""
+    for keys, tries, works in (({"token": "old"}, 1, False), ({"token_command": "echo old"}, 2, False), ({"token_command": "cat {0}; echo abc > {0}"}, 2, True)):
+        server = FakePop3(messages=LETTERS[:1], mechanisms="XOAUTH2", password="abc")
+        sections = server.account(flow, method="xoauth2")
+        daemon = flow.own_daemon({})
+        (daemon.folder / "token").write_text("old\n")
+        sections["auth"] = dict({"username": "ann"}, **{key: value.format(daemon.folder / "token") for key, value in keys.items()})
+        daemon.write_account("fake", sections)
+        with daemon, daemon.client() as client:
+            if works:
+                same(client.call("pop3.stat", account="fake")["count"], 1)
+            else:
+                client.fails("auth", "pop3.stat", account="fake")
+            same((server.connections, len(server.said("AUTH"))), (tries, tries), str(keys))
+        server.close()
+
+
 def test_locked(flow):
     """One session a maildrop: calls wait for it, for queue_timeout; a server's [IN-USE] is later's matter, not the password's"""
     server, daemon = served(flow, changes={"queue_timeout": "600ms"})

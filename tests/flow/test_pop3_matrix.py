@@ -216,8 +216,7 @@ def login_step_cases(operation, mechanism):
         if step.startswith("capa"):
             wanted = None
         elif stage == "auth" and name not in NOT_THE_PASSWORD:
-            # another token may be had at once
-            wanted = None if operation.get("options", {}).get("token") else ("auth", "auth", "none", "no")
+            wanted = ("auth", "auth", "none", "no")
         else:
             wanted = ("rejected", stage, "none", retry)
         yield case("refused-" + name, wanted, text, connections=1 if wanted or stage != "auth" else 2)

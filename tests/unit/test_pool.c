@@ -702,6 +702,30 @@ START_TEST(the_breaker)
 }
 END_TEST
 
+/* Where another credential can be had, one refusal is not the last word; a second one is. */
+START_TEST(the_breaker_of_what_renews)
+{
+    for (int renews = 0; renews < 2; renews++) {
+        struct world w;
+        struct test_credential credential;
+        world_init(&w);
+        test_credential_init(&credential, &w, "wrong");
+        credential.source.renews = renews;
+        struct endpoint *e = world_endpoint(&w);
+        e->engine.wants_login = e->engine.has_token = true;
+        e->credential = credential.source.ops->ref(&credential.source);
+        struct pool *p = world_pool(&w, e);
+        struct test_exchange *t = world_call(&w, p, "DO it", true);
+        ck_assert_int_eq(t->fault.kind, FAULT_AUTH);
+        ck_assert_uint_eq(w.auths, renews ? 2 : 1);
+        ck_assert_uint_eq(credential.refused, renews ? 2 : 1);
+        test_exchange_free(t);
+        world_close(&w, p);
+        world_done(&w);
+    }
+}
+END_TEST
+
 /* --- limits --- */
 
 START_TEST(quotas_are_shared)
@@ -935,6 +959,7 @@ int main(void)
     tcase_add_test(t, names_that_do_not_exist);
     tcase_add_test(t, back_off_grows_and_is_shared);
     tcase_add_test(t, the_breaker);
+    tcase_add_test(t, the_breaker_of_what_renews);
     tcase_add_test(t, quotas_are_shared);
     tcase_add_test(t, lives_end);
     tcase_add_test(t, the_rate_is_limited);
