@@ -489,6 +489,16 @@ enum mime_thread_algorithm mime_thread_algorithm_find(struct slice name)
     return (enum mime_thread_algorithm) i;
 }
 
+size_t mime_thread_memory(const struct mime_thread_item *items, size_t n)
+{
+    /* its own, one that joins two of a subject, and each id that it names; each with its places in tables and lists */
+    const size_t node = sizeof(struct node) + 6 * sizeof(void *);
+    size_t nodes = 0;
+    for (size_t i = 0; i < n; i++)
+        nodes += 2 + items[i].n_references;
+    return nodes * node + n * (sizeof(struct subject) + 2 * sizeof(void *)) + 65536;
+}
+
 int mime_thread_items(struct arena *a, enum mime_thread_algorithm algorithm, struct mime_thread_item *items, size_t n,
                       struct buffer *ret)
 {

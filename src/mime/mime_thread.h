@@ -43,6 +43,7 @@ struct mime_sort_criterion {
 };
 /* MIME_SORT_KEY_COUNT: no such key. */
 enum mime_sort_key mime_sort_key_find(struct slice name);
+/* Orders them; qsort's own memory is two pointers for each. */
 void mime_sort_items(struct mime_thread_item *items, size_t n, const struct mime_sort_criterion *criteria, size_t n_criteria);
 
 enum mime_thread_algorithm {
@@ -52,6 +53,8 @@ enum mime_thread_algorithm {
     MIME_THREAD_ALGORITHM_COUNT
 };
 enum mime_thread_algorithm mime_thread_algorithm_find(struct slice name);
+/* What mime_thread_items() may take at most, besides the text. */
+size_t mime_thread_memory(const struct mime_thread_item *items, size_t n);
 /* Appends the threads in IMAP's notation, "(2)(3 6 (4 23)(44 7 96))"; the order of `items` changes. -ENOMEM, -EMSGSIZE. */
 int mime_thread_items(struct arena *a, enum mime_thread_algorithm algorithm, struct mime_thread_item *items, size_t n,
                       struct buffer *ret) ATTR_WARN_UNUSED;

@@ -159,6 +159,25 @@ def test_many(flow):
             same((len(items), totals["count"]), (50, 50))
 
 
+def test_memory(flow):
+    """What is gathered for sorting is its caller's memory: too much is refused by name, less goes on, and all of it is given back"""
+    def fetched(server, wire, tag, line):
+        last = 300 if line.startswith("UID FETCH 1:300 ") else 8000
+        wire.sendall("".join(f"* {n} FETCH (UID {n} ENVELOPE (NIL \"s{n}\" NIL NIL NIL NIL NIL NIL NIL \"<{n}@x>\") INTERNALDATE \"01-Jan-2026 00:00:00 +0000\" "
+                             f"BODY[HEADER.FIELDS (REFERENCES)] {{20}}\r\nReferences: <{n - 1:04}@x>)\r\n" for n in range(1, last + 1)).encode() + f"{tag} OK x\r\n".encode())
+
+    def found(server, wire, tag, line):
+        wire.sendall(f"* SEARCH {' '.join(map(str, range(1, 301 if 'SEEN' in line else 8001)))}\r\n{tag} OK x\r\n".encode())
+
+    with FakeImap(answers={"UID SEARCH": found, "UID FETCH": fetched}, capabilities="IMAP4rev1") as server:
+        with flow.own_daemon({"big-sort": server.account()}, {"user_memory": "1M"}) as daemon, daemon.client() as client:
+            for method, more in (("imap.sort", {"criteria": "SUBJECT"}), ("imap.thread", {})):
+                same(client.fails("limit", method, account="big-sort", **more).data["limit"], "user_memory")
+                answer = client.call(method, account="big-sort", query="SEEN", **more)
+                same(sorted(map(int, re.findall(r"\d+", str(answer["uids" if method == "imap.sort" else "threads"])))), list(range(1, 301)))
+            flow.wait_for(lambda: client.call("gateway.status")["memory"]["requests"] < 65536, what="the memory to be given back")
+
+
 def test_broken_envelopes(flow):
     """A message that is not understood is sorted as an empty one; long References come in pieces"""
     long = " ".join(f"<{number:060}@x>" for number in range(200))

@@ -239,6 +239,37 @@ START_TEST(long_chains_end)
 }
 END_TEST
 
+/* Each algorithm keeps to what it was said to take: where every message names ids that nobody has, and where subjects join. */
+START_TEST(memory_is_foretold)
+{
+    enum { N = 2000, REFS = 5 };
+    static char ids[N * (REFS + 1)][16];
+    static struct slice refs[N][REFS];
+    static struct mime_thread_item items[N];
+    for (int algorithm = 0; algorithm < MIME_THREAD_ALGORITHM_COUNT; algorithm++) {
+        for (int shape = 0; shape < 3; shape++) {
+            struct arena a;
+            struct buffer out;
+            arena_init(&a, 64u << 20);
+            buffer_init(&out, N * 24);
+            for (uint32_t i = 0; i < N; i++) {
+                items[i] = (struct mime_thread_item){.number = UINT32_MAX - i, .order = i, .references = refs[i], .n_references = shape == 1 ? 0 : REFS};
+                for (uint32_t k = 0; k <= REFS; k++)
+                    snprintf(ids[i * (REFS + 1) + k], sizeof(*ids), "%u", i * (REFS + 1) + k);
+                for (uint32_t k = 0; k < REFS; k++)
+                    refs[i][k] = slice_of_str(ids[i * (REFS + 1) + k + 1]);
+                items[i].message_id = slice_of_str(ids[i * (REFS + 1)]);
+                items[i].subject = slice_of_str(shape ? ids[i % 100] : ids[i]);
+            }
+            ck_assert_int_eq(mime_thread_items(&a, (enum mime_thread_algorithm) algorithm, items, N, &out), 0);
+            ck_assert_uint_le(a.used, mime_thread_memory(items, N));
+            buffer_done(&out);
+            arena_done(&a);
+        }
+    }
+}
+END_TEST
+
 START_TEST(memory_has_an_end)
 {
     struct mime_thread_item items[20];
@@ -269,6 +300,7 @@ int main(void)
     tcase_add_test(tc, by_subject);
     tcase_add_test(tc, sorting);
     tcase_add_test(tc, long_chains_end);
+    tcase_add_test(tc, memory_is_foretold);
     tcase_add_test(tc, memory_has_an_end);
     suite_add_tcase(suite, tc);
     return unit_run(suite);

@@ -43,6 +43,11 @@ void gather_clear(struct gather *g)
     g->under_way = false;
 }
 
+size_t gather_memory(const struct gather *g)
+{
+    return g->arena.used + g->passing.used + g->room * sizeof(*g->items) + g->scratch.cap + g->section.cap;
+}
+
 size_t gather_items(const struct gather *g, struct slice items[6])
 {
     size_t n = 0;

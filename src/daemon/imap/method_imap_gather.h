@@ -27,6 +27,8 @@ struct gather {
 void gather_init(struct gather *g);
 void gather_done(struct gather *g);
 void gather_clear(struct gather *g);
+/* Bytes that it holds for the messages so far. */
+size_t gather_memory(const struct gather *g);
 /* FETCH's items for what is needed, UID first; at most 6. */
 size_t gather_items(const struct gather *g, struct slice items[6]);
 /* A message's answer, or a segment of it; a piece of the section that comes between two. -ENOMEM, -E2BIG: more than is sorted here. */

@@ -40,6 +40,7 @@ struct sort_call {
     struct slice items[6];
     struct buffer order;  /* SORT: uint32_t each */
     struct buffer text;   /* THREAD: in IMAP's notation */
+    struct memory_charge *charge; /* for all of these */
 };
 
 static struct sort_call *sort_of(struct imap_call *call)
@@ -55,6 +56,7 @@ static void sort_dispose(struct imap_call *call)
     gather_done(&s->gather);
     buffer_done(&s->order);
     buffer_done(&s->text);
+    memory_charge_free(s->charge);
 }
 
 static void trouble(struct fault *fault, int err, const char *stage)
@@ -149,6 +151,16 @@ static int sort_reply(struct sort_call *s, const struct imap_event *e)
     return e->response.data == IMAP_DATA_THREAD ? buffer_append_slice(&s->text, e->response.text) : 0;
 }
 
+/* What has come is the caller's to answer for. */
+static int charge(struct sort_call *s)
+{
+    size_t ranges = s->found.set.cap + s->call.set.cap;
+    return memory_charge_grow(s->charge,
+                              gather_memory(&s->gather) + s->order.cap + s->text.cap + s->found.loose.cap +
+                                  ranges * sizeof(struct number_range),
+                              &s->call.fault);
+}
+
 static void sort_event(struct imap_call *call, const struct imap_event *e)
 {
     struct sort_call *s = sort_of(call);
@@ -163,6 +175,8 @@ static void sort_event(struct imap_call *call, const struct imap_event *e)
         next_fetch(s);
     if (ret < 0)
         trouble(&call->fault, ret, s->threads ? "thread" : "sort");
+    else if (charge(s) < 0)
+        call->fault.stage = s->threads ? "thread" : "sort";
 }
 
 /* --- the answer --- */
@@ -234,6 +248,7 @@ struct order_job {
     struct mime_thread_item *items;
     size_t n;
     struct buffer text;
+    struct memory_charge *charge;
     int result;
 };
 
@@ -251,6 +266,7 @@ static void order_destroy(struct worker_job *wj)
     struct order_job *o = container_of(wj, struct order_job, job.job);
     arena_done(&o->arena);
     buffer_done(&o->text);
+    memory_charge_free(o->charge);
     free(o->items);
     free(o);
 }
@@ -306,14 +322,27 @@ static struct order_job *order_new(struct sort_call *s)
     o->n = g->n;
     g->items = NULL;
     g->n = g->room = 0;
+    o->charge = s->charge;
+    s->charge = NULL;
     return o;
+}
+
+/* What the work itself takes; the text has at most a number and its signs for each message. */
+static size_t order_memory(const struct order_job *o, size_t gathered)
+{
+    size_t work = o->threads ? mime_thread_memory(o->items, o->n) + o->n * 24 : o->n * 2 * sizeof(void *);
+    return gathered + work;
 }
 
 static void put_in_order(struct sort_call *s, struct op *op)
 {
+    size_t gathered = gather_memory(&s->gather);
     struct order_job *o = order_new(s);
     if (!o) {
         end_answer(op, -ENOMEM, s->threads);
+    } else if (memory_charge_grow(o->charge, order_memory(o, gathered), &op->fault) < 0) {
+        order_destroy(&o->job.job);
+        op_fail(op, NULL);
     } else if (o->n > INLINE_MAX) {
         if (op_job_submit(op, &o->job, op->gateway->cpu) < 0)
             op_fail(op, NULL);
@@ -405,6 +434,8 @@ static int sort_run(struct op *op)
         c->text = SLICE("ALL");
     if (ret == 0)
         ret = imap_call_take_mailbox(op, &s->call, p->mailbox, &p->uidvalidity, false);
+    if (ret == 0 && !(s->charge = op_charge(op, sizeof(*s))))
+        ret = -EDQUOT;
     s->query = *c;
     return ret < 0 ? imap_call_drop(&s->call, ret) : imap_call_submit(&s->call);
 }

@@ -166,10 +166,12 @@ struct spool *op_spool_new(struct op *op, uint64_t limit);
  * when there will be no room the op fails. 0, or <0 with op->fault. */
 int op_spool_write(struct op_exchange *ox, struct spool *s, struct slice piece) ATTR_WARN_UNUSED;
 
-/* Memory of a fixed size that outlives the call (what a session keeps), charged to the caller until it is freed. NULL with
+/* Memory that may outlive the call (what a session keeps, what a helper works on), charged to the caller until it is freed. NULL with
  * op->fault: FAULT_LIMIT, the caller has used up what it may. */
 struct memory_charge;
 struct memory_charge *op_charge(struct op *op, uint64_t bytes);
+/* The same memory has become `bytes` large; nothing happens where that much is charged already. -EDQUOT with FAULT_LIMIT. */
+int memory_charge_grow(struct memory_charge *c, uint64_t bytes, struct fault *fault) ATTR_WARN_UNUSED;
 void memory_charge_free(struct memory_charge *c); /* accepts NULL */
 
 /* --- pipes: `content: "pipe"`, for bytes that are passed on while they come --- */

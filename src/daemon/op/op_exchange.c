@@ -259,6 +259,16 @@ struct memory_charge *op_charge(struct op *op, uint64_t bytes)
     return c;
 }
 
+int memory_charge_grow(struct memory_charge *c, uint64_t bytes, struct fault *fault)
+{
+    if (bytes <= c->bytes)
+        return 0;
+    int r = spool_budget_take(&c->user->memory, bytes - c->bytes, fault);
+    if (r == 0)
+        c->bytes = bytes;
+    return r;
+}
+
 void memory_charge_free(struct memory_charge *c)
 {
     if (!c)
