@@ -1,3 +1,6 @@
+# allocations that fail when a test says so
+FAILING_ALLOC = tests/unit/failing_alloc.c tests/unit/failing_alloc.h
+WITH_FAILING_ALLOC = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_util
 TESTS += tests/unit/test_util
