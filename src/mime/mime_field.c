@@ -27,12 +27,16 @@ static struct slice field_name(struct slice line)
     size_t colon = slice_find(line, ':'), end = colon;
     if (colon == line.len)
         return SLICE_EMPTY;
+    size_t start = 0;
     while (end && ascii_is_wsp(line.data[end - 1]))
         end--;
-    for (size_t i = 0; i < end; i++)
+    /* Only the first line of a header can begin with white space here: there is nothing that it could go on with. */
+    while (start < end && ascii_is_wsp(line.data[start]))
+        start++;
+    for (size_t i = start; i < end; i++)
         if ((unsigned char) line.data[i] <= ' ' || line.data[i] == 0x7f)
             return SLICE_EMPTY;
-    return slice_to(line, end);
+    return slice_of(line.data + start, end - start);
 }
 
 bool mime_field_next(struct slice *rest, struct mime_field *ret)

@@ -329,6 +329,22 @@ static size_t token_len(struct slice s, size_t i)
     return i - start;
 }
 
+/* What a type without a subtype stands for. RFC 2045 section 5.2 makes it text/plain; what says that it is something
+ * else is not shown as a text. */
+static void type_alone(struct slice word, struct mime_content_type *ret)
+{
+    if (slice_eq_ci(word, SLICE("multipart"))) {
+        ret->type = SLICE("multipart");
+        ret->subtype = SLICE("mixed");
+    } else if (slice_eq_ci(word, SLICE("text")) || slice_eq_ci(word, SLICE("plain"))) {
+        ret->type = SLICE("text");
+        ret->subtype = SLICE("plain");
+    } else {
+        ret->type = SLICE("application");
+        ret->subtype = SLICE("octet-stream");
+    }
+}
+
 int mime_parse_content_type(struct mime_decoder *d, struct slice raw, struct mime_content_type *ret)
 {
     struct mime_content_type out = {0};
@@ -347,6 +363,8 @@ int mime_parse_content_type(struct mime_decoder *d, struct slice raw, struct mim
     }
     if (r == 0 && out.subtype.len == 0) {
         mime_defect(d, "an unusable content type");
+        if (type && (i == raw.len || raw.data[i] == ';'))
+            type_alone(slice_of(raw.data + at, type), &out);
         i = slice_find(raw, ';');
     }
     if (r == 0)

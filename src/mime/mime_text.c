@@ -64,6 +64,20 @@ static void blank_controls(char *p, size_t len)
             p[i] = ' ';
 }
 
+/* Whether bytes of no declared charset are UTF-8: all of them, or nearly all. Names are cut within a character by
+ * programs that count bytes; other charsets hardly ever make several characters that are well-formed in UTF-8. */
+static bool is_mostly_utf8(struct slice s)
+{
+    size_t good = 0, bad = 0;
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_char_len(s.data + i, s.len - i);
+        good += n > 1;
+        bad += n == 0;
+        i += n ? n : 1;
+    }
+    return good >= 8 * bad;
+}
+
 int mime_text_append(struct mime_decoder *d, const struct mime_charset *charset, struct slice bytes, bool header)
 {
     struct mime_charset guess;
@@ -73,7 +87,7 @@ int mime_text_append(struct mime_decoder *d, const struct mime_charset *charset,
     if (!charset || charset->kind == MIME_CHARSET_UNDECLARED || charset->kind == MIME_CHARSET_UNKNOWN) {
         if (charset && charset->kind == MIME_CHARSET_UNKNOWN)
             mime_defect(d, "unknown charset");
-        mime_charset_guess(utf8_is_valid(bytes), &guess);
+        mime_charset_guess(utf8_is_valid(bytes) || is_mostly_utf8(bytes), &guess);
         charset = &guess;
     }
     int r = mime_conversion_init(&c, d, charset);

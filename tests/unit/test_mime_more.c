@@ -95,6 +95,35 @@ START_TEST(undeclared_charsets)
 }
 END_TEST
 
+static void check_type(const char *raw, const char *type, const char *subtype, const char *filename)
+{
+    struct mime_message *m = parsed(raw);
+    ck_slice_eq(m->root->type, type);
+    ck_slice_eq(m->root->subtype, subtype);
+    if (filename)
+        ck_slice_eq(m->root->filename, filename);
+    mime_message_free(m);
+}
+
+START_TEST(odd_content_fields)
+{
+    check_type("Content-Type: text\n\nx", "text", "plain", NULL);
+    check_type("Content-Type: text; charset=utf-8\n\nx", "text", "plain", NULL);
+    check_type("Content-Type: X-BE2; name=a.bin\n\nx", "application", "octet-stream", "a.bin");
+    check_type("Content-Type: audio\n\nx", "application", "octet-stream", NULL);
+    check_type("Content-Type: multipart; boundary=b\n\n--b\n\nx\n--b--\n", "multipart", "mixed", NULL);
+    check_type("Content-Type: charset=utf-8\n\nx", "text", "plain", NULL);
+    check_type("Content-Type: <html>\n\nx", "text", "plain", NULL);
+    check_type("Content-Type:\n\nx", "text", "plain", NULL);
+    /* A header that begins with a folded line. */
+    check_type(" Content-Type: text/html\nSubject: x\n\nx", "text", "html", NULL);
+    /* Raw names, the second cut within a character. */
+    check_type("Content-Type: a/b; name=\"\u00fcber\"\n\n", "a", "b", "über");
+    check_type("Content-Type: a/b; name=\"Картинка\xd0\"\n\n", "a", "b", "Картинка\ufffd");
+    check_type("Content-Type: a/b; name=\"\xfc" "ber\"\n\n", "a", "b", "über");
+}
+END_TEST
+
 static struct mime_report *report_of(struct mime_message *m)
 {
     struct mime_report *report;
@@ -229,6 +258,7 @@ int main(void)
     tcase_add_test(tc, flowed);
     tcase_add_test(tc, flowed_parts);
     tcase_add_test(tc, undeclared_charsets);
+    tcase_add_test(tc, odd_content_fields);
     tcase_add_test(tc, delivery_report);
     tcase_add_test(tc, other_reports);
     tcase_add_test(tc, forms);
