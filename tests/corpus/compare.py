@@ -162,4 +162,5 @@ def main():
     return 0 if share >= WANTED else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -50,3 +50,7 @@ tests_corpus_mime_dump_LDADD = libmime.la libutil.la
 dist_check_SCRIPTS += tests/corpus/replay tests/corpus/compare.py
 TESTS += tests/corpus/replay
 EXTRA_DIST += tests/corpus/README.md
+# on demand: other parsers on other messages
+EXTRA_DIST += tests/corpus/differ.py
+EXTRA_DIST += tests/corpus/generate.py
+EXTRA_DIST += tests/corpus/voters
