@@ -3,7 +3,6 @@ noinst_LTLIBRARIES += libmime.la
 libmime_la_CPPFLAGS = $(UTIL_INC) $(MIME_INC)
 libmime_la_SOURCES = \
 	%reldir%/mime_address.c \
-	%reldir%/mime_base64.c %reldir%/mime_base64.h \
 	%reldir%/mime_charset.c %reldir%/mime_charset.h %reldir%/mime_charset_tables.c \
 	%reldir%/mime_compose.c %reldir%/mime_compose.h %reldir%/mime_compose_private.h \
 	%reldir%/mime_compose_body.c \
@@ -18,6 +17,7 @@ libmime_la_SOURCES = \
 	%reldir%/mime_message.c %reldir%/mime_message.h \
 	%reldir%/mime_param.c \
 	%reldir%/mime_envelope.c %reldir%/mime_envelope.h \
+	%reldir%/mime_qp.c %reldir%/mime_qp.h \
 	%reldir%/mime_raw.c %reldir%/mime_raw.h \
 	%reldir%/mime_reader.c \
 	%reldir%/mime_report.c %reldir%/mime_report.h \

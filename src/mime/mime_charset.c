@@ -4,6 +4,9 @@
 #include "utf8.h"
 
 #include <errno.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* Keys are spelt without anything but letters and digits; a leading "x" falls away when the rest is known. Values:
  * a table, "utf8", "ascii", "jis" (ISO-2022-JP with what Windows puts into it), or iconv's name in capitals. Labels that are used for their supersets stand for those. */
@@ -198,19 +201,23 @@ static size_t put_replacement(char *out)
     return 3;
 }
 
-/* Bytes of ASCII other than NUL at the front of `p`. */
-static size_t ascii_run(const char *p, size_t len)
+/* Copies the bytes of ASCII other than NUL at the front of `p`, and returns how many they are. May write up to 16 bytes at
+ * once, of those that `p` has. */
+static size_t copy_ascii(const char *p, size_t len, char *out)
 {
     size_t i = 0;
-    uint64_t w;
-    while (len - i >= sizeof(w)) {
-        memcpy(&w, p + i, sizeof(w));
-        if ((w | (w - 0x0101010101010101U)) & 0x8080808080808080U)
-            break;
-        i += sizeof(w);
+#if defined(__SSE2__)
+    for (; len - i >= 16; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *) (const void *) (p + i));
+        _mm_storeu_si128((__m128i *) (void *) (out + i), v);
+        /* No byte of ASCII but NUL is less than one when it has a sign. */
+        unsigned hits = (unsigned) _mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8(1)));
+        if (hits)
+            return i + (size_t) __builtin_ctz(hits);
     }
-    while (i < len && (signed char) p[i] > 0)
-        i++;
+#endif
+    for (; i < len && (signed char) p[i] > 0; i++)
+        out[i] = p[i];
     return i;
 }
 
@@ -245,16 +252,25 @@ static size_t broken_len(const char *p, size_t len, bool *ret_open)
     return k;
 }
 
+static inline bool is_tail(char c)
+{
+    return ((unsigned char) c & 0xc0) == 0x80;
+}
+
 static size_t convert_utf8(struct mime_conversion *c, const char *p, size_t len, bool last, char *out)
 {
     size_t i = 0, o = 0;
     while (i < len) {
-        size_t run = ascii_run(p + i, len - i);
-        memcpy(out + o, p + i, run);
+        size_t run = copy_ascii(p + i, len - i, out + o);
         i += run;
         o += run;
+        /* Most letters of most scripts have two bytes. */
+        for (; len - i >= 2 && (unsigned char) p[i] >= 0xc2 && (unsigned char) p[i] < 0xe0 && is_tail(p[i + 1]); i += 2, o += 2)
+            memcpy(out + o, p + i, 2);
         if (i == len)
             break;
+        if ((signed char) p[i] > 0)
+            continue;
         size_t n = utf8_char_len(p + i, len - i);
         if (n && p[i] != '\0') {
             memcpy(out + o, p + i, n);
@@ -284,8 +300,7 @@ static size_t convert_table(struct mime_conversion *c, const char *p, size_t len
 {
     size_t i = 0, o = 0;
     while (i < len) {
-        size_t run = ascii_run(p + i, len - i);
-        memcpy(out + o, p + i, run);
+        size_t run = copy_ascii(p + i, len - i, out + o);
         i += run;
         o += run;
         if (i == len)

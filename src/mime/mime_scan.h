@@ -5,7 +5,8 @@
 
 #include "slice.h"
 
-/* Index of the first "\n--" in `s`, or s.len. */
+/* Index of the first "\n--" in `s`, or s.len. Vector code where the machine has it, chosen at run time. */
 size_t mime_find_dash_line(struct slice s);
+size_t mime_find_dash_line_portable(struct slice s);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mime_text.h"
 
-#include "mime_base64.h"
 #include "mime_internal.h"
 #include "mime_transfer.h"
 #include "utf8.h"
@@ -220,7 +219,7 @@ static bool word_goes_on(const struct encoded_word *w, const struct encoded_word
     size_t n = w->text.len % 4;
     if (!w->base64 || !next->base64 || n == 0 || slice_find(w->text, '=') < w->text.len)
         return false;
-    int last = mime_base64_values[(unsigned char) w->text.data[w->text.len - 1]];
+    int last = base64_values[(unsigned char) w->text.data[w->text.len - 1]];
     return n == 1 || (last >= 0 && (last & (n == 2 ? 15 : 3)));
 }
 

@@ -5,6 +5,7 @@
 #ifndef POSTERN_MIME_TRANSFER_H
 #define POSTERN_MIME_TRANSFER_H
 
+#include "base64_vector.h"
 #include "macros.h"
 #include "slice.h"
 
@@ -39,7 +40,7 @@ size_t mime_transfer_finish(struct mime_transfer *t, char *out);
 
 /* Base64 in lines of 76 with CRLF behind each, the last one included. Pieces other than the last have a length that
  * MIME_BASE64_LINE divides. `out` has room for mime_base64_lines_len(len); returns that length. */
-#define MIME_BASE64_LINE 57
+#define MIME_BASE64_LINE BASE64_LINE
 static inline uint64_t mime_base64_lines_len(uint64_t len)
 {
     uint64_t lines = (len + MIME_BASE64_LINE - 1) / MIME_BASE64_LINE;

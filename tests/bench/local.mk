@@ -23,7 +23,7 @@ bench-imap: posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/ma
 
 EXTRA_DIST += %reldir%/mime
 EXTRA_PROGRAMS += %reldir%/mime_bench
-tests_bench_mime_bench_SOURCES = %reldir%/mime_bench.c
+tests_bench_mime_bench_SOURCES = %reldir%/mime_bench.c %reldir%/mime_work.h
 tests_bench_mime_bench_CPPFLAGS = $(UTIL_INC) $(MIME_INC)
 tests_bench_mime_bench_LDADD = libmime.la libutil.la
 
