@@ -9,6 +9,7 @@
 #include "idempotency.h"
 #include "listener.h"
 #include "log.h"
+#include "methods.h"
 #include "metrics.h"
 #include "op_core.h"
 
@@ -36,16 +37,41 @@
 #define STOP_FINISH_MS 4000
 #define STOP_END_MS 6000
 #define STOP_LOOK_MS 20
+/* How old the service manager's line of status may be. */
+#define STATUS_MS 5000
 
 struct daemon {
     struct gateway gateway;
     const char *config_file, *socket;
     struct loop_signal term, interrupt, hup;
-    struct loop_timer watchdog, stop_timer;
+    struct loop_timer watchdog, stop_timer, status_timer;
+    char status[STATUS_TEXT_SIZE]; /* as last told */
     uint64_t watchdog_ms;
     uint64_t stop_at_ms; /* loop time at which shutting down began */
     bool pools_closed;
 };
+
+/* --- what the service manager is told --- */
+
+/* `state` comes first; "": only where the text is another one than before. */
+static void tell_status(struct daemon *d, const char *state)
+{
+    char text[STATUS_TEXT_SIZE];
+    status_text(&d->gateway, text);
+    if (!*state && strcmp(text, d->status) == 0)
+        return;
+    memcpy(d->status, text, sizeof(text));
+    sd_notifyf(0, "%sSTATUS=%s", state, text);
+}
+
+static void status_due(void *arg)
+{
+    struct daemon *d = arg;
+    if (d->gateway.stopping)
+        return;
+    tell_status(d, "");
+    loop_timer_set(&d->status_timer, STATUS_MS);
+}
 
 /* --- what the parts are told of the configuration --- */
 
@@ -86,7 +112,7 @@ static int reload(struct gateway *g, struct buffer *errors)
         struct slice all = buffer_slice(errors);
         log_error("configuration not taken", LOG_TEXT("why", slice_to(all, slice_find(all, '\n'))));
     }
-    sd_notifyf(0, "READY=1\nSTATUS=Serving %zu accounts", accounts_config(g->accounts)->n_accounts);
+    tell_status(d, "READY=1\n");
     return r;
 }
 
@@ -215,6 +241,7 @@ static int make_parts(struct daemon *d, struct config *config)
         loop_signal_init(&d->interrupt, g->loop, SIGINT, stop, d) < 0 ||
         loop_signal_init(&d->hup, g->loop, SIGHUP, hup, d) < 0 ||
         loop_timer_init(&d->stop_timer, g->loop, stop_look, d) < 0 ||
+        loop_timer_init(&d->status_timer, g->loop, status_due, d) < 0 ||
         loop_timer_init(&d->watchdog, g->loop, watchdog, d) < 0)
         return -ENOMEM;
     if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
@@ -259,6 +286,7 @@ static void free_parts(struct daemon *d, int code)
     loop_signal_done(&d->hup);
     loop_timer_done(&d->stop_timer);
     loop_timer_done(&d->watchdog);
+    loop_timer_done(&d->status_timer);
     loop_free(g->loop);
 }
 
@@ -287,7 +315,9 @@ static int serve(struct daemon *d, const char *config_file, const char *socket, 
     if (r == 0) {
         log_info("serving", LOG_STR("socket", gateway_config(&d->gateway)->socket),
                  LOG_INT("accounts", accounts_config(d->gateway.accounts)->n_accounts));
-        sd_notifyf(0, "READY=1\nSTATUS=Serving %zu accounts", accounts_config(d->gateway.accounts)->n_accounts);
+        tell_status(d, "READY=1\n");
+        if (getenv("NOTIFY_SOCKET"))
+            loop_timer_set(&d->status_timer, STATUS_MS);
         r = loop_run(d->gateway.loop);
         log_info("stopped");
     } else {

@@ -58,6 +58,9 @@ extern const struct op_handler imap_sort_handler;
 extern const struct op_handler imap_partial_handler;
 
 /* status.c: what account.list and gateway.status say of the accounts that the peer may use, as an array. */
+/* What the service manager shows: accounts, connections, clients. */
+#define STATUS_TEXT_SIZE 128
+void status_text(const struct gateway *g, char out[STATUS_TEXT_SIZE]);
 void status_write_accounts(struct op *op);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "accounts.h"
 #include "buffer.h"
+#include "event.h"
 #include "foreign_fd.h"
 #include "gateway.h"
 #include "loop.h"
@@ -21,7 +22,10 @@
 static const unsigned bounds_ms[] = {1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000};
 #define BUCKETS (ARRAY_LEN(bounds_ms) + 1)
 
+static const char *const event_kinds[] = {"new", "changed", "vanished", "resync", "down", "up"};
+
 struct metrics {
+    uint64_t events[ARRAY_LEN(event_kinds)];
     struct {
         uint64_t outcomes[FAULT_KIND_COUNT]; /* FAULT_NONE: it went well */
         uint64_t buckets[BUCKETS];           /* not yet summed up */
@@ -51,6 +55,12 @@ void metrics_count_call(struct metrics *m, enum rpc_method_id id, enum fault_kin
     m->calls[id].total_ms += took_ms;
 }
 
+void metrics_count_event(struct metrics *m, const char *kind)
+{
+    for (size_t i = 0; m && i < ARRAY_LEN(event_kinds); i++)
+        m->events[i] += strcmp(event_kinds[i], kind) == 0;
+}
+
 /* --- text; the first failure to append sticks in *r --- */
 
 /* What is told of one pool, looked at once for all families. */
@@ -59,7 +69,7 @@ struct pool_row {
     enum protocol protocol;
     struct pool_stats stats;
 };
-struct writer {
+struct metrics_text {
     const struct gateway *gateway;
     struct buffer *out;
     struct pool_row *pools;
@@ -72,25 +82,35 @@ struct writer {
             (w)->r = buffer_printf((w)->out, __VA_ARGS__);                                                             \
     } while (0)
 
-static void family(struct writer *w, const char *name, const char *type, const char *help)
+static void family(struct metrics_text *w, const char *name, const char *type, const char *help)
 {
     PUT(w, "# TYPE postern_%s %s\n# HELP postern_%s %s\n", name, type, name, help);
 }
 
-static void single(struct writer *w, const char *name, const char *type, const char *help, uint64_t value)
+static void single(struct metrics_text *w, const char *name, const char *type, const char *help, uint64_t value)
 {
     family(w, name, type, help);
     PUT(w, "postern_%s%s %llu\n", name, strcmp(type, "counter") == 0 ? "_total" : "", (unsigned long long) value);
 }
 
-static void put_calls(struct writer *w, const struct metrics *m)
+/* Those of JSON-RPC itself have no name in the contract. */
+static const char *outcome_name(enum fault_kind kind)
+{
+    const char *name = kind == FAULT_NONE ? "ok" : fault_kind_name(kind);
+    return name                           ? name
+           : kind == FAULT_INVALID_PARAMS ? "invalid_params"
+           : kind == FAULT_INTERNAL       ? "internal"
+                                          : "invalid_request";
+}
+
+static void put_calls(struct metrics_text *w, const struct metrics *m)
 {
     family(w, "calls", "counter", "Calls that are over, by method and outcome.");
     for (int id = 0; id < RPC_METHOD_COUNT; id++)
         for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
             if (m->calls[id].outcomes[kind])
                 PUT(w, "postern_calls_total{method=\"%s\",outcome=\"%s\"} %llu\n",
-                    rpc_method_row((enum rpc_method_id) id)->name, kind ? fault_kind_name((enum fault_kind) kind) : "ok",
+                    rpc_method_row((enum rpc_method_id) id)->name, outcome_name((enum fault_kind) kind),
                     (unsigned long long) m->calls[id].outcomes[kind]);
     family(w, "call_duration_seconds", "histogram", "How long calls took, from the request to the answer.");
     for (int id = 0; id < RPC_METHOD_COUNT; id++) {
@@ -151,7 +171,7 @@ static const struct {
     [POOL_OUT] = {"pool_sent_bytes", "counter", "Bytes to servers."},
 };
 
-static double pool_value(const struct writer *w, enum pool_metric which, const struct pool_stats *s)
+static double pool_value(const struct metrics_text *w, enum pool_metric which, const struct pool_stats *s)
 {
     uint64_t now = loop_now_ms(w->gateway->loop);
     switch (which) {
@@ -210,7 +230,7 @@ static void add_stats(struct pool_stats *sum, const struct pool_stats *s)
 }
 
 /* Those of inline options have no name, come and go, and are told together. */
-static int look_at_pools(struct writer *w)
+static int look_at_pools(struct metrics_text *w)
 {
     struct pool_row unnamed[PROTOCOL_COUNT] = {0};
     bool any[PROTOCOL_COUNT] = {false};
@@ -242,7 +262,7 @@ static int look_at_pools(struct writer *w)
 
 #define POOL_LABELS "account=\"%s\",protocol=\"%s\""
 
-static void put_pools(struct writer *w)
+static void put_pools(struct metrics_text *w)
 {
     for (int which = 0; which < POOL_METRICS; which++) {
         const char *suffix = strcmp(pool_metrics[which].type, "counter") == 0 ? "_total" : "";
@@ -261,14 +281,41 @@ static void put_pools(struct writer *w)
     }
 }
 
-static void put_helper(struct writer *w, const char *name, const struct worker_pool *pool)
+/* Watched mailboxes by how they are watched, with those that are out of reach apart. */
+static void put_events(struct metrics_text *w, const struct metrics *m)
+{
+    static const char *const modes[] = {[EVENT_MODE_IDLE] = "idle", [EVENT_MODE_NOTIFY] = "notify", [EVENT_MODE_POLL] = "poll"};
+    uint64_t up[ARRAY_LEN(modes)] = {0}, down = 0, subscriptions = 0;
+    const struct event_watch *watch;
+    list_foreach (&w->gateway->watches, watch, struct event_watch, link) {
+        if (watch->up)
+            up[watch->mode]++;
+        else
+            down++;
+        const struct event_sub *sub;
+        list_foreach (&watch->subs, sub, struct event_sub, link)
+            subscriptions += sub->watch == watch;
+    }
+    single(w, "subscriptions", "gauge", "Subscriptions of callers to mailboxes.", subscriptions);
+    family(w, "watches", "gauge", "Mailboxes that are watched, by how.");
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+        PUT(w, "postern_watches{mode=\"%s\"} %llu\n", modes[i], (unsigned long long) up[i]);
+    PUT(w, "postern_watches{mode=\"down\"} %llu\n", (unsigned long long) down);
+    if (!m)
+        return;
+    family(w, "events", "counter", "Notifications to subscribers, by kind.");
+    for (size_t i = 0; i < ARRAY_LEN(event_kinds); i++)
+        PUT(w, "postern_events_total{kind=\"%s\"} %llu\n", event_kinds[i], (unsigned long long) m->events[i]);
+}
+
+static void put_helper(struct metrics_text *w, const char *name, const struct worker_pool *pool)
 {
     PUT(w, "postern_helper_jobs{helper=\"%s\",state=\"busy\"} %llu\n", name, (unsigned long long) worker_pool_busy(pool));
     PUT(w, "postern_helper_jobs{helper=\"%s\",state=\"queued\"} %llu\n", name, (unsigned long long) worker_pool_queued(pool));
 }
 
 /* What the kernel says of this process, by the names that are usual for it. */
-static void put_process(struct writer *w)
+static void put_process(struct metrics_text *w)
 {
     struct rusage usage = {0};
     unsigned long pages = 0;
@@ -286,7 +333,7 @@ static void put_process(struct writer *w)
 
 int metrics_write(const struct gateway *g, struct buffer *out)
 {
-    struct writer w = {.gateway = g, .out = out};
+    struct metrics_text w = {.gateway = g, .out = out};
     w.r = look_at_pools(&w);
     family(&w, "build", "info", "The version.");
     PUT(&w, "postern_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
@@ -307,6 +354,7 @@ int metrics_write(const struct gateway *g, struct buffer *out)
     if (g->metrics)
         put_calls(&w, g->metrics);
     put_pools(&w);
+    put_events(&w, g->metrics);
     put_process(&w);
     PUT(&w, "# EOF\n");
     free(w.pools);

@@ -17,6 +17,8 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m); /* accepts NULL */
 /* A call is over. `m` may be NULL: nothing is counted. */
 void metrics_count_call(struct metrics *m, enum rpc_method_id id, enum fault_kind outcome, uint64_t took_ms);
+/* A notification of that kind goes to a subscriber. `m` may be NULL; kinds that are not known count nothing. */
+void metrics_count_event(struct metrics *m, const char *kind);
 /* Everything; 0, or <0 when `out` has no room for it. */
 int metrics_write(const struct gateway *g, struct buffer *out) ATTR_WARN_UNUSED;
 

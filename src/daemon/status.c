@@ -9,6 +9,26 @@
 #include "op_core.h"
 #include "rpc_discover.h"
 
+#include <stdio.h>
+
+/* --- one line --- */
+
+void status_text(const struct gateway *g, char out[STATUS_TEXT_SIZE])
+{
+    size_t connections = 0, accounts = accounts_config(g->accounts)->n_accounts;
+    for (struct account *a = NULL; (a = accounts_next(g->accounts, a));)
+        for (int p = 0; p < PROTOCOL_COUNT; p++) {
+            struct pool *pool = account_existing_pool(a, (enum protocol) p);
+            struct pool_stats stats;
+            if (!pool)
+                continue;
+            pool_stats(pool, &stats);
+            connections += stats.active + stats.idle + stats.leased;
+        }
+    snprintf(out, STATUS_TEXT_SIZE, "Serving %zu account%s: %zu connection%s to servers, %zu client%s", accounts,
+             accounts == 1 ? "" : "s", connections, connections == 1 ? "" : "s", g->n_clients, g->n_clients == 1 ? "" : "s");
+}
+
 /* --- accounts --- */
 
 static void write_protocols(struct json_writer *w, const struct account_config *config)

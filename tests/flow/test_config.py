@@ -198,8 +198,15 @@ def test_socket_activation(flow):
         states = b""
         while b"READY=1" not in states:
             states += notify.recv(4096) + b"\n"
+        assert b"STATUS=Serving 1 account: 0 connections to servers" in states, states
         with daemon.client() as client:
             assert client.call("imap.list", account="ann")["mailboxes"]
+            daemon.process.send_signal(signal.SIGHUP)
+            states = b""
+            while b"READY=1" not in states:
+                states += notify.recv(4096) + b"\n"
+        told = re.match(rb"(?s)(?:STATUS=[^\n]*\n)*RELOADING=1\nMONOTONIC_USEC=(\d+)\n.*READY=1\nSTATUS=Serving 1 account: 1 connection to servers, 1 client\n", states)
+        assert told and 0 <= time.monotonic() - int(told.group(1)) / 1e6 < 60, states
         daemon.process.send_signal(signal.SIGTERM)
         same(daemon.process.wait(10), 0)
         assert daemon.socket_path.exists(), "the service manager's socket was removed"

@@ -2,6 +2,7 @@
 """The gateway's own calls: pools, sessions, pausing, counting."""
 
 import os
+import re
 import threading
 import time
 
@@ -145,6 +146,24 @@ def test_progress(flow):
     assert not notes or notes[-1]["done"] <= size * 2, (notes[-1:], size)
     for descriptor in taken:
         os.close(descriptor)
+
+
+def test_journal(flow):
+    """A call that failed is one event of one line: account, protocol, stage, peer, duration, and no word of the caller's or the server's"""
+    user, client = flow.user(), flow.client()
+    client.fails("rejected", "smtp.send", account=user, message=dict(MESSAGE, to="nobody@example.com"))
+    client.fails("rejected", "imap.status", account=user, mailbox="Secret place=1")
+    client.call("imap.status", account=user, mailbox="INBOX")
+
+    def events():
+        return [line for line in flow.daemon.log_text().splitlines() if f"account={user} " in line and " method=" in line]
+    flow.wait_for(lambda: len(events()) >= 3, what="three lines")
+    sent, stated, good = events()[:3]
+    for line, pattern in (
+            (sent, r"\S+Z info call failed method=smtp.send account=\S+ protocol=smtp uid=0 duration_ms=\d+ kind=rejected stage=rcpt outcome=none code=550"),
+            (stated, r"\S+Z info call failed method=imap.status account=\S+ protocol=imap uid=0 duration_ms=\d+ kind=rejected stage=\w+ outcome=none"),
+            (good, r"\S+Z debug call method=imap.status account=\S+ protocol=imap uid=0 duration_ms=\d+")):
+        assert re.fullmatch(pattern, line), line
 
 
 def test_others_meanwhile(flow):

@@ -68,18 +68,29 @@ def test_metrics(flow):
     assert before['postern_pool_opened_total{account="",protocol="imap"}'] >= 2, before
     client.call("imap.status", account=user, mailbox="INBOX")
     client.fails("rejected", "imap.status", account=user, mailbox="Nowhere")
+    client.fails(-32602, "imap.status", account=user, mailbox="a\nb")
     after = samples()
 
     def grown(name):
         return after.get(name, 0) - before.get(name, 0)
     same(grown('postern_calls_total{method="imap.status",outcome="ok"}'), 1)
     same(grown('postern_calls_total{method="imap.status",outcome="rejected"}'), 1)
-    same(grown('postern_call_duration_seconds_count{method="imap.status"}'), 2)
-    same(grown('postern_call_duration_seconds_bucket{method="imap.status",le="+Inf"}'), 2)
+    same([name for name in after if "null" in name], [])
+    calls = grown('postern_call_duration_seconds_count{method="imap.status"}')
+    same((calls, grown('postern_call_duration_seconds_bucket{method="imap.status",le="+Inf"}')), (2 + grown('postern_calls_total{method="imap.status",outcome="invalid_params"}'), calls))
     pool = '{account="%s",protocol="imap"}' % user
     same((after["postern_pool_opened_total" + pool], after["postern_pool_opened_tls_total" + pool]), (1, 1))
     assert after["postern_pool_received_bytes_total" + pool] > 500 and after["postern_pool_wait_seconds_count" + pool] >= 2
     assert after["process_resident_memory_bytes"] > 1e6 and after["postern_clients"] >= 1
+    before = after
+    subscription = client.call("event.subscribe", account=user)["subscription"]
+    flow.put(user, flow.letter("x@example.com", "counted"))
+    flow.wait_for(lambda: client.call("gateway.ping") == {} and any(note.get("method") == "event" for note in client.notes), 30, "an event")
+    after = samples()
+    assert grown('postern_events_total{kind="new"}') >= 1 and after["postern_subscriptions"] >= 1, [line for line in after.items() if "event" in line[0] or "subscr" in line[0]]
+    watched = sum(value for name, value in after.items() if name.startswith("postern_watches{"))
+    assert 1 <= watched <= after["postern_subscriptions"], (watched, after["postern_subscriptions"])
+    client.call("event.unsubscribe", subscription=subscription)
 
 
 def test_imap(flow):

@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "gateway.h"
+#include "metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static struct json_writer *begin(const struct event_sub *s, const struct event_p
     json_write_member_uint(j, "uidvalidity", cursor->uidvalidity);
     json_write_member_str(j, "cursor", text);
     json_write_member_str(j, "kind", kind);
+    metrics_count_event(w->gateway->metrics, kind);
     return j;
 }
 

@@ -11,5 +11,6 @@ libdaemon_la_SOURCES += \
 	%reldir%/op_core.h \
 	%reldir%/op_exchange.c \
 	%reldir%/op_input.c \
+	%reldir%/op_note.c \
 	%reldir%/op_pipe.c \
 	%reldir%/op_session.c

@@ -2,7 +2,6 @@
 #include "op_core.h"
 
 #include "log.h"
-#include "metrics.h"
 #include "must.h"
 
 #include <errno.h>
@@ -526,6 +525,7 @@ static void dismantle(struct op_core *core)
         op_session_drop(core->opening, &op->fault);
     if (op->session)
         op_session_leave(core);
+    op_note_end(core);
     op_answer_done(core);
     account_unref(op->account);
     arena_done(&op->arena);
@@ -538,7 +538,6 @@ static void dismantle(struct op_core *core)
     spool_budget_give(&core->user->memory, core->charged);
     core->user->calls--;
     g->n_calls--;
-    metrics_count_call(g->metrics, op->id, op->fault.kind, loop_now_ms(g->loop) - op->started_ms);
     user_unref(core->user);
     list_remove(&core->link);
     core->in_call = 0;

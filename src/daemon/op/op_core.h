@@ -97,6 +97,8 @@ void ops_done(struct gateway *g);
 void ops_end_all(struct gateway *g, const struct fault *fault);
 
 /* --- among op*.c --- */
+/* op_note.c: it is over, and still whole. */
+void op_note_end(const struct op_core *core);
 /* Ends it with the fault; takes it apart at once unless a call into the handler is on the stack. */
 void op_core_end(struct op_core *core, const struct fault *fault);
 /* Calls into the handler are bracketed by these. */
