@@ -80,6 +80,7 @@ struct endpoint *endpoint_unref(struct endpoint *e)
     free(e->local_address);
     free(e->proxy.host);
     free(e->proxy.username);
+    free(e->proxy.ca_file);
     secret_unref(e->proxy.password);
     free_strings(e->no_proxy);
     free(e->verify_name);

@@ -11,13 +11,18 @@
 
 enum proxy_kind { PROXY_NONE = 0, PROXY_SOCKS4, PROXY_SOCKS4A, PROXY_SOCKS5, PROXY_SOCKS5H, PROXY_HTTP, PROXY_HTTPS };
 
+/* How to log in at an HTTP proxy. AUTO: as it asks, Digest where it is offered; Basic unasked to an https proxy only. */
+enum proxy_method { PROXY_METHOD_AUTO = 0, PROXY_METHOD_BASIC, PROXY_METHOD_DIGEST };
+
 struct proxy_config {
     enum proxy_kind kind;
+    enum proxy_method method;
     char *host;
     uint16_t port;
     char *username;
     struct secret *password;
     bool verify_peer, verify_host;
+    char *ca_file; /* NULL: the system's store */
 };
 
 /* Where a password or token comes from (daemon/credentials). */
@@ -65,7 +70,7 @@ struct endpoint {
     char *local_address;
     bool keepalive;
     struct proxy_config proxy;
-    char **no_proxy; /* NULL-ended list */
+    char **no_proxy; /* NULL-ended list, see proxy_is_bypassed() */
 
     /* TLS */
     bool verify_peer, verify_host;

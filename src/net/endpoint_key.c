@@ -65,6 +65,8 @@ static void way_part(struct key *k, const struct endpoint *e)
     number(k, "proxy_port", e->proxy.port);
     text(k, "proxy_username", e->proxy.username);
     secret(k, "proxy_password", e->proxy.password);
+    number(k, "proxy_method", e->proxy.method);
+    text(k, "proxy_ca_file", e->proxy.ca_file);
     number(k, "proxy_verify", (unsigned) e->proxy.verify_peer | (unsigned) e->proxy.verify_host << 1);
     texts(k, "no_proxy", (const char *const *) e->no_proxy);
 }

@@ -10,6 +10,7 @@ libnet_la_SOURCES = \
 	%reldir%/endpoint_key.c \
 	%reldir%/exchange.h \
 	%reldir%/fair_queue.c %reldir%/fair_queue.h \
+	%reldir%/http_auth.c %reldir%/http_auth.h \
 	%reldir%/loop.c %reldir%/loop.h \
 	%reldir%/net_private.h \
 	%reldir%/pool.c %reldir%/pool.h \
@@ -18,6 +19,7 @@ libnet_la_SOURCES = \
 	%reldir%/pool_private.h \
 	%reldir%/pool_slot.c \
 	%reldir%/proxy.c %reldir%/proxy.h \
+	%reldir%/proxy_bypass.c \
 	%reldir%/resolver.c %reldir%/resolver.h \
 	%reldir%/salted_keys.c %reldir%/salted_keys.h \
 	%reldir%/session.c %reldir%/session.h \

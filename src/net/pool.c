@@ -138,7 +138,7 @@ struct pool *pool_new(struct net_context *n, struct endpoint *e)
     struct pool *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    bool direct = e->proxy.kind == PROXY_NONE || proxy_is_bypassed(e->no_proxy, e->host);
+    bool direct = e->proxy.kind == PROXY_NONE || proxy_is_bypassed(e->no_proxy, e->host, e->port);
     p->host = backoff_host_get_via(&n->hosts, e->host, e->port, direct ? NULL : e->proxy.host, e->proxy.port);
     if (!p->host || loop_timer_init(&p->timer, n->loop, pool_converge, p) < 0) {
         backoff_host_unref(&n->hosts, p->host);

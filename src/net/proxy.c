@@ -3,10 +3,16 @@
 
 #include "base64.h"
 #include "buffer.h"
+#include "http_auth.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
+
+#define HTTP_REQUESTS_MAX 3    /* without a name, with it, and with a nonce that is not stale */
+#define HTTP_BODY_MAX 65536    /* of a challenge: more is not read, a new connection is cheaper */
+#define CNONCE_BYTES 16
 
 enum proxy_state {
     PROXY_SOCKS4_REPLY,
@@ -14,6 +20,7 @@ enum proxy_state {
     PROXY_SOCKS5_AUTH,
     PROXY_SOCKS5_REPLY,
     PROXY_HTTP_HEADER,
+    PROXY_HTTP_BODY, /* of a 407 */
     PROXY_OPEN,
     PROXY_FAILED,
 };
@@ -28,27 +35,21 @@ struct proxy_stage {
     char *username;
     struct secret *password;
     struct buffer in, out;
-    size_t header_bytes; /* HTTP */
-    bool status_read;
-    bool line_is_empty; /* no byte of the present header line has come, but perhaps CR */
+    /* HTTP */
+    enum proxy_method method;
+    enum { SAID_NOTHING, SAID_BASIC, SAID_DIGEST } said; /* in the last request */
+    unsigned requests;
+    size_t header_bytes;
+    unsigned status; /* 0: not yet read */
+    bool closes;     /* this connection ends with the answer */
+    bool sized;
+    uint64_t body_left;
+    struct http_challenges *challenges; /* of a 407 */
 };
 
-bool proxy_is_bypassed(char *const *no_proxy, const char *host)
+static bool proxy_is_http(enum proxy_kind kind)
 {
-    struct slice name = slice_of_str(host);
-    for (size_t i = 0; no_proxy && no_proxy[i]; i++) {
-        struct slice entry = slice_of_str(no_proxy[i]);
-        if (slice_eq(entry, SLICE("*")) || slice_eq_ci(entry, name))
-            return true;
-        if (entry.len > 1 && entry.data[0] == '.' && name.len + 1 >= entry.len) {
-            /* `.example.com` covers example.com and everything below it. */
-            struct slice tail = slice_from(name, name.len + 1 - entry.len);
-            bool whole = name.len + 1 == entry.len;
-            if (slice_eq_ci(tail, slice_from(entry, 1)) && (whole || tail.data[-1] == '.'))
-                return true;
-        }
-    }
-    return false;
+    return kind == PROXY_HTTP || kind == PROXY_HTTPS;
 }
 
 static int put(struct proxy_stage *p, const void *data, size_t len)
@@ -135,44 +136,53 @@ static int socks5_connect(struct proxy_stage *p)
     return r;
 }
 
-/* "user:password" in base64, through buffers that are wiped. */
-static int http_basic(struct proxy_stage *p)
-{
-    struct buffer plain;
-    char *to;
-    struct slice user = slice_of_str(p->username), password = secret_expose(p->password);
+/* --- HTTP: requests --- */
 
-    buffer_init_secret(&plain, 8192);
-    int r = buffer_append_slice(&plain, user);
-    if (r == 0)
-        r = buffer_append_char(&plain, ':');
-    if (r == 0)
-        r = buffer_append_slice(&plain, password);
-    if (r == 0)
-        r = put(p, "Proxy-Authorization: Basic ", 27);
-    size_t n = base64_encoded_len(buffer_len(&plain));
-    if (r == 0)
-        r = buffer_reserve(&p->out, n, &to);
-    if (r == 0) {
-        base64_encode(buffer_slice(&plain).data, buffer_len(&plain), to);
-        buffer_commit(&p->out, n);
+static int put_digest(struct proxy_stage *p, const char *target)
+{
+    unsigned char random[CNONCE_BYTES];
+    char cnonce[2 * CNONCE_BYTES + 1] = "";
+    struct http_digest_request q = {"CONNECT", target, p->username, p->password, cnonce, 1};
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return -EIO;
+    hex_encode(random, sizeof(random), cnonce);
+    return http_digest_answer(p->challenges, &q, &p->out);
+}
+
+/* A whole request: what stood in `out` has gone, or went to a connection that is over. */
+static int http_request(struct proxy_stage *p)
+{
+    char target[HOST_NAME_LIMIT + 16];
+    snprintf(target, sizeof(target), p->host_is_v6 ? "[%s]:%u" : "%s:%u", p->host, p->port);
+    buffer_clear(&p->out);
+    int r = buffer_printf(&p->out, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", target, target);
+    if (r == 0 && p->said != SAID_NOTHING)
+        r = put(p, "Proxy-Authorization: ", 21);
+    if (r == 0 && p->said == SAID_BASIC)
+        r = http_basic_answer(p->username, p->password, &p->out);
+    else if (r == 0 && p->said == SAID_DIGEST)
+        r = put_digest(p, target);
+    if (r == 0 && p->said != SAID_NOTHING)
         r = put(p, "\r\n", 2);
-    }
-    buffer_done(&plain);
+    if (r == 0)
+        r = put(p, "\r\n", 2);
+    free(TAKE_PTR(p->challenges));
+    buffer_clear(&p->in);
+    p->state = PROXY_HTTP_HEADER;
+    p->requests++;
+    p->header_bytes = 0;
+    p->status = 0;
+    p->closes = p->sized = false;
+    p->body_left = 0;
     return r;
 }
 
+/* A password for Basic is shown at once only to a proxy that has proved who it is, or where it is the method that is asked for. */
 static int http_begin(struct proxy_stage *p)
 {
-    const char *open = p->host_is_v6 ? "[" : "", *close = p->host_is_v6 ? "]" : "";
-    int r = buffer_printf(&p->out, "CONNECT %s%s%s:%u HTTP/1.1\r\nHost: %s%s%s:%u\r\n", open, p->host, close, p->port,
-                          open, p->host, close, p->port);
-    if (r == 0 && p->username)
-        r = http_basic(p);
-    if (r == 0)
-        r = put(p, "\r\n", 2);
-    p->state = PROXY_HTTP_HEADER;
-    return r;
+    bool shows = p->method == PROXY_METHOD_BASIC || (p->method == PROXY_METHOD_AUTO && p->kind == PROXY_HTTPS);
+    p->said = p->username && shows ? SAID_BASIC : SAID_NOTHING;
+    return http_request(p);
 }
 
 static int begin(struct proxy_stage *p, struct fault *fault)
@@ -213,8 +223,8 @@ int proxy_stage_new(const struct proxy_config *config, const char *host, uint16_
     struct address literal;
     p->kind = config->kind;
     p->port = port;
-    p->line_is_empty = true;
-    buffer_init(&p->in, 512);
+    p->method = config->method;
+    buffer_init(&p->in, proxy_is_http(config->kind) ? PROXY_HEADER_MAX : 512);
     buffer_init_secret(&p->out, PROXY_HEADER_MAX);
     if (address)
         p->address = *address;
@@ -230,7 +240,7 @@ int proxy_stage_new(const struct proxy_config *config, const char *host, uint16_
         p->host_is_v6 = is_literal && literal.sa.sa_family == AF_INET6;
         /* A literal goes as an address: not every SOCKS proxy takes one as a name. */
         if (is_literal && p->address.len == 0 && (socks5 || literal.sa.sa_family == AF_INET) &&
-            config->kind != PROXY_HTTP && config->kind != PROXY_HTTPS)
+            !proxy_is_http(config->kind))
             p->address = literal;
         r = begin(p, fault);
     }
@@ -250,6 +260,7 @@ void proxy_stage_free(struct proxy_stage *p)
     buffer_done(&p->out);
     secret_unref(p->password);
     free(p->username);
+    free(p->challenges);
     free(p);
 }
 
@@ -342,47 +353,122 @@ static int socks_feed(struct proxy_stage *p, const char *bytes, size_t len, size
     return 0;
 }
 
-/* "HTTP/1.1 200 Connection established": only the first line says anything to us. */
-static int http_status(struct proxy_stage *p, struct fault *fault)
+/* --- HTTP: answers --- */
+
+/* "HTTP/1.1 200 Connection established" */
+static int http_status(struct proxy_stage *p, struct slice line, struct fault *fault)
 {
-    struct slice line = slice_trim(buffer_slice(&p->in));
     uint64_t code = 0;
     if (!slice_starts(line, SLICE("HTTP/1.")) || line.len < 12 || line.data[8] != ' ' ||
-        !slice_to_u64(slice_of(line.data + 9, 3), 999, &code) || (line.len > 12 && line.data[12] != ' '))
+        !slice_to_u64(slice_of(line.data + 9, 3), 999, &code) || code < 100 || (line.len > 12 && line.data[12] != ' '))
         return fault_set(fault, -EPROTO, FAULT_PROXY, "proxy", "not an HTTP reply");
+    p->status = (unsigned) code;
+    p->closes = line.data[7] == '0';
     if (code >= 200 && code < 300)
         return 0;
     struct slice text = slice_trim(slice_from(line, 12));
+    if (code == 407 && p->username) {
+        p->challenges = calloc(1, sizeof(*p->challenges));
+        return p->challenges ? 0 : fault_set(fault, -ENOMEM, FAULT_INTERNAL, "proxy", "out of memory");
+    }
     if (code == 407)
-        return fault_set(fault, -EACCES, FAULT_PROXY, "proxy", p->username ? "the proxy refused the name or password"
-                                                                           : "the proxy wants authentication");
+        return fault_set(fault, -EACCES, FAULT_PROXY, "proxy", "the proxy wants authentication");
     return fault_set(fault, -ECONNREFUSED, FAULT_PROXY, "proxy", "the proxy answered %u %.*s", (unsigned) code,
                      (int) MIN(text.len, 120U), text.data ? text.data : "");
 }
 
-/* Ends behind the empty line. The status line is kept as far as it fits, the other fields are counted and forgotten. */
+/* Of a success no field says anything to us; of a 407 those that ask, and those that tell where it ends. */
+static void http_field(struct proxy_stage *p, struct slice line)
+{
+    size_t colon = slice_find(line, ':');
+    struct slice name = slice_to(line, colon), value = slice_trim(slice_from(line, colon + 1));
+    if (!p->challenges || colon == line.len)
+        return;
+    if (slice_eq_ci(name, SLICE("Proxy-Authenticate")))
+        http_challenges_add(p->challenges, value);
+    else if (slice_eq_ci(name, SLICE("Content-Length")))
+        p->sized = slice_to_u64(value, HTTP_BODY_MAX, &p->body_left);
+    else if (slice_eq_ci(name, SLICE("Transfer-Encoding")))
+        p->closes = true; /* not read: what cannot be measured is left behind */
+    else if (slice_eq_ci(name, SLICE("Connection")) || slice_eq_ci(name, SLICE("Proxy-Connection")))
+        p->closes = p->closes || slice_eq_ci(value, SLICE("close"));
+}
+
+/* The best of what is offered that has not been refused already. */
+static int http_choose(struct proxy_stage *p, struct fault *fault)
+{
+    const struct http_challenges *c = p->challenges;
+    bool may_digest = c->digest && p->method != PROXY_METHOD_BASIC && (p->said != SAID_DIGEST || c->stale);
+    bool may_basic = c->basic && !c->digest && p->method != PROXY_METHOD_DIGEST && p->said == SAID_NOTHING;
+    if (p->requests < HTTP_REQUESTS_MAX && (may_digest || may_basic)) {
+        p->said = may_digest ? SAID_DIGEST : SAID_BASIC;
+        return 0;
+    }
+    if (p->said != SAID_NOTHING)
+        return fault_set(fault, -EACCES, FAULT_PROXY, "proxy", "the proxy refused the name or password");
+    return fault_set(fault, -EACCES, FAULT_PROXY, "proxy", "the proxy asks for no authentication that may be used%s",
+                     c->basic ? " (proxy_method)" : "");
+}
+
+static int http_repeat(struct proxy_stage *p, struct fault *fault)
+{
+    int r = http_request(p);
+    if (r == -EINVAL || r == -ENOTSUP)
+        return fault_set(fault, r, FAULT_PROXY, "proxy", r == -EINVAL ? "proxy_username cannot stand in a header"
+                                                                      : "no hash for what the proxy asks for");
+    return r < 0 ? fault_set(fault, r, FAULT_INTERNAL, "proxy", "the request cannot be made") : 0;
+}
+
+/* Behind the empty line: 1: it stands; 0: a body follows, or the next answer; PROXY_AGAIN. */
+static int http_header_end(struct proxy_stage *p, struct fault *fault)
+{
+    if (!p->challenges) {
+        p->state = PROXY_OPEN;
+        return 1;
+    }
+    bool again = p->closes || !p->sized;
+    int r = http_choose(p, fault);
+    if (r == 0 && !again && p->body_left) {
+        p->state = PROXY_HTTP_BODY;
+        return 0;
+    }
+    if (r == 0)
+        r = http_repeat(p, fault);
+    return r == 0 && again ? PROXY_AGAIN : r;
+}
+
+/* A line without its end stands in `in`. */
+static int http_line(struct proxy_stage *p, struct fault *fault)
+{
+    struct slice line = slice_trim(buffer_slice(&p->in));
+    int r = 0;
+    if (!p->status)
+        r = http_status(p, line, fault);
+    else if (line.len == 0)
+        r = http_header_end(p, fault);
+    else
+        http_field(p, line);
+    buffer_clear(&p->in);
+    return r;
+}
+
 static int http_feed(struct proxy_stage *p, const char *bytes, size_t len, size_t *ret_used, struct fault *fault)
 {
     for (size_t i = 0; i < len; i++) {
-        char c = bytes[i];
+        unsigned requests = p->requests;
+        int r = 0;
         *ret_used = i + 1;
-        if (++p->header_bytes > PROXY_HEADER_MAX)
-            return fault_set(fault, -EMSGSIZE, FAULT_PROXY, "proxy", "the proxy's header is over 16 kB");
-        if (!p->status_read && buffer_room(&p->in) && buffer_append_char(&p->in, c) < 0)
-            return fault_set(fault, -ENOMEM, FAULT_INTERNAL, "proxy", "out of memory");
-        if (c == '\n') {
-            int r = p->status_read ? 0 : http_status(p, fault);
-            if (r < 0)
-                return r;
-            if (p->status_read && p->line_is_empty) {
-                p->state = PROXY_OPEN;
-                return 1;
-            }
-            p->status_read = true;
-            p->line_is_empty = true;
-        } else if (c != '\r') {
-            p->line_is_empty = false;
+        if (p->state == PROXY_HTTP_BODY) {
+            r = --p->body_left ? 0 : http_repeat(p, fault);
+        } else if (++p->header_bytes > PROXY_HEADER_MAX) {
+            r = fault_set(fault, -EMSGSIZE, FAULT_PROXY, "proxy", "the proxy's header is over 16 kB");
+        } else if (bytes[i] == '\n') {
+            r = http_line(p, fault);
+        } else if (buffer_append_char(&p->in, bytes[i]) < 0) {
+            r = fault_set(fault, -ENOMEM, FAULT_INTERNAL, "proxy", "out of memory");
         }
+        if (r != 0 || p->requests != requests)
+            return r;
     }
     return 0;
 }
@@ -395,8 +481,7 @@ int proxy_feed(struct proxy_stage *p, const char *bytes, size_t len, size_t *ret
         return 1;
     if (p->state == PROXY_FAILED)
         return fault_set(fault, -EPROTO, FAULT_PROXY, "proxy", "the proxy has failed before");
-    r = p->state == PROXY_HTTP_HEADER ? http_feed(p, bytes, len, ret_used, fault)
-                                      : socks_feed(p, bytes, len, ret_used, fault);
+    r = proxy_is_http(p->kind) ? http_feed(p, bytes, len, ret_used, fault) : socks_feed(p, bytes, len, ret_used, fault);
     if (r < 0)
         p->state = PROXY_FAILED;
     return r;

@@ -625,7 +625,7 @@ struct session *session_new(struct net_context *n, struct endpoint *e, struct tl
     s->config.port = e->port;
     if (!login)
         s->config.wants_login = s->config.has_client_cert = false;
-    s->via_proxy = e->proxy.kind != PROXY_NONE && !proxy_is_bypassed(e->no_proxy, e->host);
+    s->via_proxy = e->proxy.kind != PROXY_NONE && !proxy_is_bypassed(e->no_proxy, e->host, e->port);
     list_init(&s->exchanges);
     list_init(&s->query.link);
     list_init(&s->credential.link);

@@ -6,8 +6,8 @@
  *                                   ▲ STARTTLS  │
  *                                   └───────────┘
  *
- * RELAY comes after READY, and ends in DEAD. States are passed in this order; a session whose client asks for TLS itself
- * goes from BUSY through TLS and back; where there is no proxy or no TLS their state is passed in one step. Every state has
+ * RELAY comes after READY, and ends in DEAD. States are passed in this order; a proxy that ends the connection on which it asks
+ * who we are is reached again, from PROXY back to RESOLVE; a session whose client asks for TLS itself goes from BUSY through TLS and back; where there is no proxy or no TLS their state is passed in one step. Every state has
  * its time limit and a meaning of cancel (the table in session.c). DEAD comes from anywhere; the exchanges it carried are
  * handed back with their outcomes before `ended`. Loop thread only; callbacks come from the loop, never from inside a
  * call of the owner. */

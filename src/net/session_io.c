@@ -327,11 +327,25 @@ static int begin_proxy(struct session *s, struct fault *fault)
         if (r <= 0)
             return r;
     }
+    if (s->proxy)
+        return 1;
     int r = proxy_stage_new(&e->proxy, e->host, e->port, s->target.len ? &s->target : NULL, &s->proxy, fault);
     return r < 0 ? r : 1;
 }
 
-/* 1: the tunnel stands; 0: waits. */
+/* The proxy ends the connection on which it asked for a name: the answer goes to it on another one. */
+static void reach_proxy_again(struct session *s)
+{
+    loop_io_done(&s->io);
+    close(s->fd);
+    s->fd = -1;
+    tls_stage_free(s->proxy_tls);
+    s->proxy_tls = NULL;
+    s->drained = false;
+    session_set_state(s, SESSION_RESOLVE);
+}
+
+/* 1: the tunnel stands; 0: waits; PROXY_AGAIN. */
 static int proxy_dialogue(struct session *s, struct fault *fault)
 {
     char in[GLUED_CHUNK];
@@ -353,8 +367,10 @@ static int proxy_dialogue(struct session *s, struct fault *fault)
             return (int) n;
         size_t used;
         r = proxy_feed(s->proxy, in, (size_t) n, &used, fault);
-        if (r < 0)
+        if (r < 0 || r == PROXY_AGAIN)
             return r;
+        if (r == 0 && used < (size_t) n)
+            return fault_set(fault, -EPROTO, FAULT_PROXY, "proxy", "the proxy answered what was not asked yet");
         if (r == 1) {
             if (buffer_append(&s->glued, in + used, (size_t) n - used) < 0)
                 return fault_set(fault, -ENOMEM, FAULT_INTERNAL, "proxy", "out of memory");
@@ -368,9 +384,13 @@ int session_step_proxy(struct session *s, struct fault *fault)
     if (s->read_size == 0)
         s->read_size = READ_MIN;
     if (s->via_proxy) {
-        int r = s->proxy ? 1 : begin_proxy(s, fault);
+        int r = begin_proxy(s, fault);
         if (r > 0)
             r = proxy_dialogue(s, fault);
+        if (r == PROXY_AGAIN) {
+            reach_proxy_again(s);
+            return 1;
+        }
         if (r <= 0) {
             /* Whatever failed here failed between us and the proxy. */
             if (r < 0 && fault->kind != FAULT_INTERNAL) {

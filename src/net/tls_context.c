@@ -253,5 +253,6 @@ void tls_config_of_endpoint(struct tls_config *ret, const struct endpoint *e)
 
 void tls_config_of_proxy(struct tls_config *ret, const struct proxy_config *p)
 {
-    *ret = (struct tls_config){.host = p->host, .verify_peer = p->verify_peer, .verify_host = p->verify_host};
+    *ret = (struct tls_config){
+        .host = p->host, .verify_peer = p->verify_peer, .verify_host = p->verify_host, .ca_file = p->ca_file};
 }

@@ -3,13 +3,14 @@
 
 Schemes that differ in little take turns here, and have every case where POSTERN_FULL is set (`make check-full`)."""
 
+import base64
 import os
 import time
 
 import matrix
 from fake_mail import after, binary, both, endless, endless_line, fin, garbage, late, partial, rst, silent, then
 from fake_pop3 import FakePop3
-from fake_proxy import FAMILY, GRANTED, FakeProxy
+from fake_proxy import FAMILY, GRANTED, PASSWORD, FakeProxy
 from harness import same
 from matrix import Case
 
@@ -103,6 +104,17 @@ def one_request(case, _):
     return None if len(case.server.asked) <= 2 else f"{len(case.server.asked)} requests"
 
 
+DIGEST = 'Proxy-Authenticate: Digest realm="x", nonce="y", algorithm=SHA-256, qop="auth"'
+
+
+def no_password(case, answer):
+    """Digest was offered beside Basic."""
+    said = case.server.clear
+    if base64.b64encode(f"ann:{PASSWORD}".encode()) in said or PASSWORD.encode() in said:
+        return "the password went out"
+    return one_request(case, answer) or (None if (b"Proxy-Authorization: Digest username=" in said) == bool(case.option("named")) else "no Digest")
+
+
 def http_cases():
     asks = "Proxy-Authenticate: Basic realm=x"
     refused = {
@@ -122,12 +134,15 @@ def http_cases():
             yield case_of(scheme, "connect", name, PROXY, act, connections=1)
         for named in (False, True):
             login = "named" if named else "nameless"
-            yield case_of(scheme, "connect", f"407-{login}", PROXY, answer("407 Who", asks, "Content-Length: 0"), named=named, check=one_request)
+            answered = None if named and scheme == "http" else PROXY        # an https proxy has seen the name already, unasked
+            yield case_of(scheme, "connect", f"407-{login}", answered, answer("407 Who", asks, "Content-Length: 0"), named=named, check=one_request)
             yield case_of(scheme, "connect", f"407-again-{login}", PROXY, answer("407 Who", asks, "Content-Length: 0"), named=named, check=one_request,
                           always={"again": answer("407 Who", asks, "Content-Length: 0")})
             yield case_of(scheme, "connect", f"407-unknown-{login}", PROXY, answer("407 Who", "Proxy-Authenticate: Negotiate"), named=named, check=one_request)
-            yield case_of(scheme, "connect", f"407-fin-{login}", PROXY, after(answer("407 Who", asks), fin), named=named)
-            yield case_of(scheme, "connect", f"407-body-{login}", PROXY, after(answer("407 Who", asks, "Content-Length: 99999999"), endless("<html>")), named=named)
+            yield case_of(scheme, "connect", f"407-digest-{login}", None if named else PROXY, answer("407 Who", DIGEST, asks, "Content-Length: 0"), named=named,
+                          check=one_request if scheme == "https" else no_password)
+            yield case_of(scheme, "connect", f"407-fin-{login}", answered, after(answer("407 Who", asks), fin), named=named)
+            yield case_of(scheme, "connect", f"407-body-{login}", answered, after(answer("407 Who", asks, "Content-Length: 99999999"), endless("<html>")), named=named)
         for name, reply in {"204": answer("204 yes"), "no-reason": "HTTP/1.1 200\r\n\r\n", "http10": "HTTP/1.0 200 yes\r\n\r\n", "lf": "HTTP/1.1 200 yes\nX: y\n\n",
                             "length": answer("200 yes", "Content-Length: 100"), "chunked": answer("200 yes", "Transfer-Encoding: chunked"),
                             "close": answer("200 yes", "Connection: close"), "full": answer("200 yes", "X: " + "x" * (HEADER_MAX - 30)),

@@ -44,7 +44,7 @@ static struct ending talk(const struct proxy_config *config, const char *bytes, 
         e.result = proxy_feed(p, bytes + e.used, n, &used, &fault);
         if (e.result < 0)
             break;
-        check(used <= n && (e.result == 1 || used > 0));
+        check(used <= n && (e.result >= 1 || used > 0));
         e.used += used;
         drain(p, &e);
     }
@@ -69,6 +69,7 @@ int fuzz_one(const uint8_t *data, size_t size)
         return 0;
     config.kind = kinds[data[0] % 6];
     if (data[0] & 0x40) {
+        config.method = data[0] & 0x80 ? PROXY_METHOD_DIGEST : PROXY_METHOD_AUTO;
         config.username = user;
         config.password = secret_new("secret", 6);
         check(config.password != NULL);

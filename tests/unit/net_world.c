@@ -198,8 +198,12 @@ static void take_play(struct line_conn *c, const char *bytes, size_t len)
         conn_say(c, step->reply);
     else
         send_all(c, step->reply, step->reply_len);
-    if (c->proxy_step == w->n_play)
+    if (c->proxy_step == w->n_play) {
         greet(c);
+    } else if (w->play_closes) {
+        w->play_next = c->proxy_step;
+        conn_close(c);
+    }
 }
 
 static void conn_ready(void *arg, unsigned what)
@@ -237,6 +241,7 @@ static void accept_ready(void *arg, unsigned what)
     c->world = w;
     c->fd = fd;
     c->number = w->accepted;
+    c->proxy_step = w->play_next;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     list_append(&w->conns, &c->link);
     if (++w->open > w->max_open)

@@ -54,6 +54,8 @@ struct world {
     const char *behind_go;         /* said in clear behind the agreement to TLS */
     const struct proxy_play *play; /* before the greeting */
     unsigned n_play;
+    bool play_closes;   /* behind each step but the last; the next connection goes on with the next step */
+    unsigned play_next; /* with which step a connection begins */
     char played[512]; /* what the proxy got to see */
     size_t n_played;
     /* 1: handled; 0: as usual. */

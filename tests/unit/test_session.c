@@ -271,6 +271,8 @@ START_TEST(proxies_that_refuse_or_hang)
 {
     static const struct proxy_play refuses[] = {{0, "HTTP/1.1 403 no\r\n\r\n", 19}};
     static const struct proxy_play hangs[] = {{0, "HTTP/1.1 200 ok\r\n", 17}};
+    static const char early[] = "HTTP/1.1 407 who\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 ok\r\n\r\n";
+    static const struct proxy_play ahead[] = {{0, early, sizeof(early) - 1}};
     /* With implicit TLS bytes glued behind the success are the server's, and must be TLS. */
     static const struct proxy_play glued[] = {{0, "HTTP/1.1 200 ok\r\n\r\n+hi\n+go\n", 27}};
     struct world w;
@@ -289,11 +291,49 @@ START_TEST(proxies_that_refuse_or_hang)
     pool_resume(p);
     expect_fault(&w, p, FAULT_TLS, "tls", "handshake");
     world_close(&w, p);
+    /* What came before the question is no answer to it. */
+    e = proxied(&w, world_endpoint(&w), PROXY_HTTP);
+    e->proxy.username = strdup("me");
+    p = world_pool(&w, e);
+    w.play = ahead;
+    expect_fault(&w, p, FAULT_PROXY, "proxy", "not asked yet");
+    world_close(&w, p);
     world_unlisten(&w);
     p = world_pool(&w, proxied(&w, world_endpoint(&w), PROXY_SOCKS5H));
     expect_fault(&w, p, FAULT_CONNECT, "connect", "refused");
     world_close(&w, p);
     world_tls_done(&w);
+}
+END_TEST
+
+/* A proxy that asks for a name: on the same connection, and on another one because it ends the first. */
+START_TEST(proxies_that_ask)
+{
+#define ASKS "HTTP/1.1 407 who?\r\nProxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n"
+    static const char there[] = ASKS "Content-Length: 5\r\n\r\nwho?\n", leaves[] = ASKS "\r\n";
+    static const char open[] = "HTTP/1.1 200 ok\r\n\r\n";
+    for (int i = 0; i < 4; i++) {
+        bool closes = i % 2, tls = i > 1;
+        const struct proxy_play play[] = {{0, closes ? leaves : there, closes ? sizeof(leaves) - 1 : sizeof(there) - 1},
+                                          {0, open, sizeof(open) - 1}};
+        struct world w;
+        world_tls_init(&w, false);
+        w.tls_proxy = tls;
+        w.play = play;
+        w.n_play = 2;
+        w.play_closes = closes;
+        struct endpoint *e = proxied(&w, world_endpoint(&w), tls ? PROXY_HTTPS : PROXY_HTTP);
+        e->proxy.username = strdup("me");
+        e->proxy.password = secret_new("open sesame", 11);
+        e->proxy.method = PROXY_METHOD_DIGEST;
+        struct pool *p = world_pool(&w, e);
+        expect_ok(&w, p);
+        ck_assert_uint_eq(w.accepted, closes ? 2 : 1);
+        ck_assert_ptr_nonnull(memmem(w.played, w.n_played, "Digest username=\"me\"", 20));
+        ck_assert_ptr_null(memmem(w.played, w.n_played, "sesame", 6));
+        world_close(&w, p);
+        world_tls_done(&w);
+    }
 }
 END_TEST
 
@@ -480,6 +520,7 @@ int main(void)
     tcase_add_test(t, outcomes_through_tls);
     tcase_add_test(t, through_proxies);
     tcase_add_test(t, through_a_proxy_with_tls);
+    tcase_add_test(t, proxies_that_ask);
     tcase_add_test(t, proxies_that_refuse_or_hang);
     tcase_add_test(t, glued_bytes_are_the_tunnels);
     tcase_add_test(t, some_hosts_go_without_proxy);

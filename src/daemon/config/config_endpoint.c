@@ -90,12 +90,14 @@ static bool fill_engine(const struct protocol_config *c, struct engine_config *e
 static bool fill_proxy(const struct protocol_config *c, struct proxy_config *p)
 {
     p->kind = c->proxy.kind;
+    p->method = c->proxy_method;
     p->port = c->proxy.port;
     p->verify_peer = c->verify_proxy_peer;
     p->verify_host = c->verify_proxy_host;
     if (c->proxy_password)
         p->password = secret_ref(c->proxy_password);
-    return copy_string(c->proxy.host, &p->host) && copy_string(c->proxy_username, &p->username);
+    return copy_string(c->proxy.host, &p->host) && copy_string(c->proxy_username, &p->username) &&
+           copy_string(c->proxy_ca_file, &p->ca_file);
 }
 
 static bool fill_tls(const struct protocol_config *c, struct endpoint *e)

@@ -15,6 +15,7 @@
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const tls_policies[] = {"all", "control", "try", "none", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const proxy_methods[] = {"auto", "basic", "digest", NULL};
 static const char *const families[] = {"any", "ipv4", "ipv6", NULL};
 static const char *const pipelines[] = {"off", "envelope", "chunks", NULL};
 
@@ -249,15 +250,23 @@ const struct config_key config_keys[] = {
     {"proxy_password", CONFIG_IN_PROTOCOL, CONFIG_SECRET, CONFIG_FOR_ALL, 0, 1, 0, NULL, NULL,
      offsetof(struct protocol_config, proxy_password),
      "Password at the proxy; the file must then not be readable by others."},
+    {"proxy_method", CONFIG_IN_PROTOCOL, CONFIG_ENUM, CONFIG_FOR_ALL, 0, 0, 0, "auto", proxy_methods,
+     offsetof(struct protocol_config, proxy_method),
+     "How to log in at an HTTP proxy: basic, digest (SHA-256 and others, or MD5), or auto: as the proxy asks, with Digest "
+     "where it is among what it offers; an https:// proxy is shown Basic at once."},
+    {"proxy_ca_file", CONFIG_IN_PROTOCOL, CONFIG_FILE, CONFIG_FOR_ALL, PLAIN_FILE, 0, 0, NULL, NULL,
+     offsetof(struct protocol_config, proxy_ca_file),
+     "Certificates to trust for an https:// proxy, in PEM, in the place of the system's."},
     {"verify_proxy_peer", CONFIG_IN_PROTOCOL, CONFIG_BOOL, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct protocol_config, verify_proxy_peer),
      "Verify the certificate of an https:// proxy. Default: as `verify_peer`."},
     {"verify_proxy_host", CONFIG_IN_PROTOCOL, CONFIG_BOOL, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct protocol_config, verify_proxy_host),
      "Verify its name. Default: as `verify_host`."},
-    {"no_proxy", CONFIG_IN_PROTOCOL, CONFIG_LIST, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
+    {"no_proxy", CONFIG_IN_PROTOCOL, CONFIG_NO_PROXY, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct protocol_config, no_proxy),
-     "Hosts that are reached without the proxy: names, .suffixes, or *."},
+     "Hosts that are reached without the proxy: names, .suffixes, addresses, networks as 10.0.0.0/8 (for hosts given as "
+     "addresses: no name is looked up for it), or *; each may end in :port."},
     {"local_address", CONFIG_IN_PROTOCOL, CONFIG_IP, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct protocol_config, local_address),
      "Numeric address to connect from."},

@@ -26,6 +26,7 @@ enum config_type {
     CONFIG_UPPER_LIST, /* the same in upper case */
     CONFIG_METHODS,    /* the same: authentication methods in lower case */
     CONFIG_SENDERS,    /* the same: sender patterns */
+    CONFIG_NO_PROXY,   /* the same: who is reached without the proxy */
     CONFIG_DIGESTS,    /* the same: SHA-256 in 64 lower-case hex digits */
     CONFIG_PRINCIPALS, /* struct principals */
     CONFIG_RIGHTS,     /* unsigned, RIGHT_… set */

@@ -33,6 +33,7 @@ static size_t value_size(enum config_type type)
     case CONFIG_UPPER_LIST:
     case CONFIG_METHODS:
     case CONFIG_SENDERS:
+    case CONFIG_NO_PROXY:
     case CONFIG_DIGESTS:
         return sizeof(struct config_list);
     case CONFIG_PRINCIPALS:
@@ -124,6 +125,7 @@ static int put_value(const struct config_key *key, const void *value, struct buf
     case CONFIG_LIST:
     case CONFIG_UPPER_LIST:
     case CONFIG_METHODS:
+    case CONFIG_NO_PROXY:
     case CONFIG_DIGESTS:
         return put_list(out, value);
     case CONFIG_SENDERS:

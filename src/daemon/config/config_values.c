@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config_keys.h"
 
+#include "proxy.h"
 #include "utf8.h"
 
 #include <arpa/inet.h>
@@ -332,6 +333,10 @@ static int read_list_word(const struct config_key *key, struct slice word, struc
         return read_digest_word(word, source, copy);
     case CONFIG_METHODS:
         return read_method(word, source, copy);
+    case CONFIG_NO_PROXY:
+        if (!proxy_bypass_is_valid(copy))
+            return bad(source, "'%.*s' is not a name, .suffix, address, network or *, perhaps with :port", SHOWN(word));
+        return 0;
     case CONFIG_UPPER_LIST:
         for (char *p = copy; *p; p++)
             *p = ascii_upper(*p);
@@ -557,6 +562,7 @@ int config_value_read(const struct config_key *key, struct slice text, void *bas
     case CONFIG_UPPER_LIST:
     case CONFIG_METHODS:
     case CONFIG_SENDERS:
+    case CONFIG_NO_PROXY:
     case CONFIG_DIGESTS:
         return read_list(key, text, NULL, 0, source, target);
     case CONFIG_PRINCIPALS:
@@ -572,7 +578,7 @@ int config_value_read(const struct config_key *key, struct slice text, void *bas
 static bool is_list(enum config_type type)
 {
     return type == CONFIG_LIST || type == CONFIG_UPPER_LIST || type == CONFIG_METHODS || type == CONFIG_SENDERS ||
-           type == CONFIG_DIGESTS;
+           type == CONFIG_NO_PROXY || type == CONFIG_DIGESTS;
 }
 
 int config_value_read_option(const struct config_key *key, const struct rpc_option *option, void *base,

@@ -115,10 +115,11 @@ struct protocol_config {
     bool allow_plaintext_auth;
 
     struct config_proxy proxy;
-    const char *proxy_username;
+    const char *proxy_username, *proxy_ca_file;
+    enum proxy_method proxy_method;
     struct secret *proxy_password;
     bool verify_proxy_peer, verify_proxy_host;
-    struct config_list no_proxy; /* hosts, `.domain` suffixes, or `*` */
+    struct config_list no_proxy; /* see proxy_is_bypassed() */
 
     const char *local_address; /* a numeric address */
     enum config_family family;

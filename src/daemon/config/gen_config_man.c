@@ -173,6 +173,7 @@ static const char *type_name(const struct config_key *key)
     case CONFIG_LIST:
     case CONFIG_UPPER_LIST:
     case CONFIG_METHODS:
+    case CONFIG_NO_PROXY:
     case CONFIG_DIGESTS:
     case CONFIG_RIGHTS:
         return "list";
