@@ -107,8 +107,10 @@ static void client_update(struct client *c)
         loop_timer_clear(&c->stall_timer);
     }
     if (may_read(c) && rpc_peer_is_partial(&c->rpc)) {
-        if (!c->partial_timer.due_ms)
+        /* Each line has that time: one that streams requests may be in the middle of one whenever it is looked at. */
+        if (!c->partial_timer.due_ms || c->partial_line != rpc_peer_lines(&c->rpc))
             loop_timer_set(&c->partial_timer, gateway_config(c->gateway)->partial_request_timeout_ms);
+        c->partial_line = rpc_peer_lines(&c->rpc);
     } else {
         loop_timer_clear(&c->partial_timer);
     }

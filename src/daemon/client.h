@@ -58,6 +58,7 @@ struct client {
     struct client_load *load;
     struct loop_task flush_task;
     struct loop_timer partial_timer; /* an unfinished line */
+    uint64_t partial_line;           /* which one it is, by rpc_peer_lines() */
     struct loop_timer stall_timer;   /* output that nobody takes; while nothing is read: is it still there? */
     bool reading;                    /* inside the reading loop: output is written at its end */
     bool full;                       /* max_calls_per_client are in flight */

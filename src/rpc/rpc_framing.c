@@ -111,6 +111,7 @@ static void drop_handed(struct rpc_framing *f)
 /* 1: the line that ends at *ret_len, before its LF, is complete; 0: not yet, or it was dropped; -EMSGSIZE. */
 static int judge(struct rpc_framing *f, const char *data, bool ended, size_t *len)
 {
+    f->lines += ended;
     if (f->discarding) {
         f->discarding = !ended;
         return 0;

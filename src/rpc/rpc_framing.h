@@ -28,6 +28,7 @@ struct rpc_framing {
     struct buffer kept; /* the beginning of a line, or lines that rpc_framing_keep() saved */
     size_t searched;    /* bytes of `kept` known to hold no LF */
     size_t handed;      /* bytes of `kept` that the last line took, with its LF */
+    uint64_t lines;     /* that have ended, of any kind */
     bool discarding;    /* inside a line that was too long */
     bool failed;        /* out of memory: nothing more comes out */
 

@@ -91,6 +91,11 @@ bool rpc_peer_is_partial(const struct rpc_peer *p)
     return rpc_framing_is_partial(&p->framing);
 }
 
+uint64_t rpc_peer_lines(const struct rpc_peer *p)
+{
+    return p->framing.lines;
+}
+
 bool rpc_peer_is_quiet(const struct rpc_peer *p)
 {
     return list_is_empty(&p->requests) && rpc_output_is_empty(&p->output);

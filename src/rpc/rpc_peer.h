@@ -132,6 +132,8 @@ int rpc_peer_keep(struct rpc_peer *p) ATTR_WARN_UNUSED;
 void rpc_peer_end_of_input(struct rpc_peer *p);
 /* A line has begun and not ended: bounded by partial_request_timeout. */
 bool rpc_peer_is_partial(const struct rpc_peer *p);
+/* How many have ended: tells one unfinished line from another. */
+uint64_t rpc_peer_lines(const struct rpc_peer *p);
 /* Answers `fault` to an unfinished line (its time is over), with id null; then close. */
 void rpc_peer_refuse(struct rpc_peer *p, const struct fault *fault);
 /* No request is being run, no answer waits to be sent. */
