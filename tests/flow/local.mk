@@ -77,6 +77,7 @@ EXTRA_DIST += \
 	%reldir%/test_threats_net.py \
 	%reldir%/test_threats_pop3.py \
 	%reldir%/test_threats_proxy.py \
+	%reldir%/test_threats_rpc.py \
 	%reldir%/test_threats_smtp.py \
 	%reldir%/wire.py
 
