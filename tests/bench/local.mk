@@ -21,7 +21,8 @@ bench-imap: posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/ma
 	$(top_srcdir)/tests/bench/imap --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-send bench-imap
 
-EXTRA_DIST += %reldir%/mime
+EXTRA_DIST += %reldir%/mime %reldir%/mime_gmime.c %reldir%/peers/mime_python.py %reldir%/peers/mime_read.js \
+	%reldir%/peers/mime_stalwart.rs
 EXTRA_PROGRAMS += %reldir%/mime_bench
 tests_bench_mime_bench_SOURCES = %reldir%/mime_bench.c %reldir%/mime_work.h
 tests_bench_mime_bench_CPPFLAGS = $(UTIL_INC) $(MIME_INC)
