@@ -43,6 +43,9 @@ KINDS = {
 }
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
 WAIT_S = 20
+END_S = 60      # a daemon has so long to end
+DEATHS = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL, -signal.SIGTRAP, 99}    # 99: valgrind's
+harms = []      # what was seen of daemons that died or were reported by a sanitizer, since a test began
 
 
 def ready(reading, writing=(), seconds=None):
@@ -370,18 +373,21 @@ class Daemon:
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(60 if self.wrapper else 10)
+            status = self.process.wait(END_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            wrong = "the daemon did not end within 10 s of SIGTERM"
+            wrong = f"the daemon did not end within {END_S} s of SIGTERM"
         else:
             if status != 0:
                 wrong = f"the daemon ended with status {status}"
+            if status in DEATHS:
+                harms.append(wrong)
         report = self.sanitizer_report()
         self.process = None
         if report:
             wrong = f"{wrong or 'the daemon ended'}; {report}"
+            harms.append(report)
         return wrong
 
     def remove(self):
@@ -410,7 +416,7 @@ def check_daemon(daemon, files, log_size):
     report = daemon.sanitizer_report(log_size)
     if report:
         return f"a sanitizer spoke up:\n{report}"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             more = daemon.files() - files
@@ -422,7 +428,7 @@ def check_daemon(daemon, files, log_size):
             return f"the daemon holds descriptors that it did not hold before: {dict(more)}"
         time.sleep(0.05)
     try:
-        with daemon.client(10) as client:
+        with daemon.client() as client:
             client.call("gateway.ping")
     except (AssertionError, OSError, Closed) as error:
         return f"the daemon does not answer a ping: {error}"

@@ -1,4 +1,5 @@
 # clients, the daemon and real mail servers together; ./runtests runs them
+TESTS += tests/flow/selftest
 EXTRA_DIST += \
 	%reldir%/extensions.py \
 	%reldir%/fake_chunks.py \
@@ -13,7 +14,9 @@ EXTRA_DIST += \
 	%reldir%/peers.py \
 	%reldir%/run \
 	%reldir%/schema.py \
+	%reldir%/selftest \
 	%reldir%/servers_table.py \
+	%reldir%/side_by_side.py \
 	%reldir%/stuck_fs.py \
 	%reldir%/test_access.py \
 	%reldir%/test_bad_requests.py \

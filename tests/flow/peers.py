@@ -22,6 +22,7 @@ import re
 import socket
 import sys
 
+import harness
 import packages
 import servers
 from harness import Daemon, Flow, MailServer, Skip, check_daemon, same
@@ -83,6 +84,7 @@ class Peers:
             self.daemon.stop()
             self.daemon.remove()
             self.daemon = None
+            harness.harms.append(harm)
             raise AssertionError(harm)
 
     def user(self, protocol, server, name):
