@@ -78,7 +78,7 @@ def test_list(flow):
     """Every name of doc/interfaces.md is served by what the list says"""
     document = schema.document(flow.client().path)
     methods = {method["name"]: method for method in document["methods"]}
-    options = (ROOT / "src" / "daemon" / "config_keys.c").read_text()
+    options = next((ROOT / "src" / "daemon").rglob("config_keys.c")).read_text()
     library = (ROOT / "src" / "client" / "postern.h").read_text()
     tests = "".join(path.read_text() for path in pathlib.Path(__file__).parent.glob("test_*.py") if path.name != "test_interfaces.py")
     wrong, count = [], {}
