@@ -28,6 +28,7 @@ libmime_la_SOURCES = \
 	%reldir%/mime_subject.c %reldir%/mime_subject.h %reldir%/mime_collation_tables.c \
 	%reldir%/mime_text.c %reldir%/mime_text.h \
 	%reldir%/mime_thread.c %reldir%/mime_thread.h \
+	%reldir%/mime_tnef.c %reldir%/mime_tnef.h \
 	%reldir%/mime_transfer.c %reldir%/mime_transfer.h  \
 	%reldir%/mime_types.c %reldir%/mime_types.h \
 	%reldir%/mime_uu.c %reldir%/mime_uu.h

@@ -187,6 +187,9 @@ static const struct rpc_field parse_params[] = {
      .doc = "Take files that stand in plain texts of the body as uuencode or yEnc out of `body.text`, and list them among "
             "the attachments: with the number of the part they stand in, their name, and no header fields. At most a "
             "thousand of a message."},
+    {"tnef", RPC_BOOL, RPC_AT(api_mail_parse_params, tnef), .initial = "false",
+     .doc = "List the files in a winmail.dat (application/ms-tnef) behind it among the attachments: with its part's number, "
+            "their own name, type and id, and no header fields. At most a thousand of a message."},
 };
 static const struct rpc_object parse_params_object = {RPC_FIELDS(parse_params),
                                                       .size = sizeof(struct api_mail_parse_params)};

@@ -34,6 +34,7 @@ struct api_mail_parse_params {
     bool attachments;
     bool flowed;
     bool encoded_text;
+    bool tnef;
 };
 
 struct api_mail_build_params {

@@ -7,6 +7,7 @@ import email
 import email.policy
 import os
 import pathlib
+import struct
 
 from harness import Skip, memfd, same, text_of
 
@@ -103,6 +104,40 @@ def test_parse_encoded_text(flow):
     mail = client.call("mail.parse", raw={"base64": base64.b64encode(raw).decode()}, encoded_text=True)
     same((mail["body"]["text"], mail["defects"], mail["attachments"][0]["size"]), ("see\n", [], len(data)))
     assert text_of(mail["attachments"][0]["content"]) == data
+
+
+def tnef_attribute(level, number, data):
+    return struct.pack("<BII", level, number, len(data)) + data + struct.pack("<H", sum(data) % 65536)
+
+
+def tnef(*files):
+    out = struct.pack("<IH", 0x223E9F78, 1)
+    for name, data in files:
+        out += tnef_attribute(2, 0x69002, b"") + tnef_attribute(2, 0x18010, name.encode("cp1252") + b"\0")
+        out += tnef_attribute(2, 0x6800F, data)
+    return out
+
+
+def test_parse_tnef(flow):
+    """The files in a winmail.dat are listed behind it, where that is asked for"""
+    big = os.urandom(700000)
+    inner = tnef(("Übersicht.pdf", b"%PDF"), ("empty.txt", b""), ("big.bin", big))
+    lines = b"\r\n".join([b"Content-Type: multipart/mixed; boundary=b", b"", b"--b", b"", b"see the file", b"--b",
+                          b"Content-Type: application/ms-tnef; name=winmail.dat", b"Content-Transfer-Encoding: base64", b"",
+                          base64.encodebytes(inner), b"--b", b"Content-Type: application/ms-tnef", b"", b"no such thing", b"--b--", b""])
+    client = flow.client()
+    raw = {"base64": base64.b64encode(lines).decode()}
+    mail = client.call("mail.parse", raw=raw)
+    same([at["part"] for at in mail["attachments"]], ["2", "3"])
+    mail = client.call("mail.parse", raw=raw, tnef=True)
+    same([(at["part"], at["filename"], at["content_type"], at["size"], at["headers"] == {}) for at in mail["attachments"]],
+         [("2", "winmail.dat", "application/ms-tnef", len(inner), False), ("2", "Übersicht.pdf", "application/pdf", 4, True),
+          ("2", "empty.txt", "text/plain", 0, True), ("2", "big.bin", "application/octet-stream", len(big), True),
+          ("3", None, "application/ms-tnef", 13, False)])
+    same([text_of(at["content"]) for at in mail["attachments"]], [inner, b"%PDF", b"", big, b"no such thing"])
+    same(mail["defects"], ["part 3: no TNEF, though it says so"])
+    mail = client.call("mail.parse", raw=raw, tnef=True, attachments=False)
+    same([(at["size"], at.get("content")) for at in mail["attachments"]][1], (4, None))
 
 
 def test_parse_anything(flow):

@@ -47,6 +47,12 @@ TESTS += tests/unit/test_mime_vector
 tests_unit_test_mime_vector_SOURCES = tests/unit/test_mime_vector.c tests/unit/unit.h
 tests_unit_test_mime_vector_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
 tests_unit_test_mime_vector_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_tnef
+TESTS += tests/unit/test_mime_tnef
+tests_unit_test_mime_tnef_SOURCES = tests/unit/test_mime_tnef.c tests/unit/unit.h
+tests_unit_test_mime_tnef_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
+tests_unit_test_mime_tnef_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 endif
 
 check_PROGRAMS += tests/corpus/mime_dump

@@ -4,10 +4,7 @@
 #include "methods.h"
 
 #include "gateway.h"
-#include "mail_json.h"
-#include "mime_message.h"
-#include "mime_uu.h"
-#include "op.h"
+#include "mail_parse_private.h"
 #include "outgoing.h"
 
 #include <errno.h>
@@ -17,24 +14,6 @@
 #define TURN_BYTES 524288 /* decoded or composed in one turn of the loop: well below a millisecond */
 
 /* --- mail.parse --- */
-
-enum parse_phase { PARSE_BEGIN, PARSE_UNDER_WAY, PARSE_HEAD, PARSE_TEXT, PARSE_HTML, PARSE_ATTACHMENTS, PARSE_TAIL };
-
-struct parse_state {
-    enum parse_phase phase;
-    struct body *collected, *raw; /* raw: with a reference */
-    struct mime_message *m;
-    struct mime_part *part; /* the next to be looked at, in message order */
-    struct mime_part_reader *reader;
-    struct spool *spool;
-    struct json_text_encoder encoder;
-    struct mime_uu *blocks; /* of the part under way, where its text may hold files; NULL: it may not */
-    struct slice within;    /* bytes of it that were not looked at yet */
-    bool within_end;
-    uint64_t block_size; /* so far */
-    size_t n_blocks;     /* of the parts before */
-    bool text_open; /* a part of the body has been written: the string is open */
-};
 
 struct parse_job {
     struct op_job job; /* first */
@@ -110,14 +89,6 @@ static int parse_head(struct op *op, struct parse_state *st)
     return r;
 }
 
-/* Whether files in the part's text are to be listed apart. */
-static bool may_hold_blocks(const struct op *op, const struct mime_part *p)
-{
-    const struct api_mail_parse_params *params = op->params;
-    return params->encoded_text && !p->is_multipart && !p->is_attachment && slice_eq(p->type, SLICE("text")) &&
-           slice_eq(p->subtype, SLICE("plain"));
-}
-
 /* Some of the part's text into the open string. 1: the part is through. */
 static int write_text_piece(struct op *op, struct parse_state *st, size_t *budget)
 {
@@ -128,7 +99,7 @@ static int write_text_piece(struct op *op, struct parse_state *st, size_t *budge
         st->reader = mime_part_reader_new(st->m, st->part, mode);
         if (!st->reader)
             return -ENOMEM;
-        if (may_hold_blocks(op, st->part) &&
+        if (mail_may_hold_blocks(op, st->part) &&
             mime_part_reader_leave_blocks_out(st->reader, MIME_UU_BLOCKS_MAX - st->n_blocks) < 0)
             return -ENOMEM;
     }
@@ -226,14 +197,6 @@ static int write_attachment(struct op *op, struct parse_state *st)
     return r;
 }
 
-static void room_again(void *arg, const struct fault *fault)
-{
-    if (fault)
-        op_fail(arg, fault);
-    else
-        op_again(arg);
-}
-
 /* The rest of one attachment into its spool. 1: through; 0: the budget is used up, of this turn or of the memory. */
 static int read_attachment(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
 {
@@ -244,10 +207,9 @@ static int read_attachment(struct op *op, struct parse_state *st, size_t *budget
         if (!st->reader)
             return -ENOMEM;
         if (params->attachments) {
-            st->spool = op_spool_new(op, 0);
-            if (!st->spool)
-                return fault_is_set(&op->fault) ? -EIO : -ENOMEM;
-            spool_on_room(st->spool, room_again, op);
+            int r = mail_file_spool(op, st);
+            if (r < 0)
+                return r;
         }
     }
     do {
@@ -270,138 +232,34 @@ static int read_attachment(struct op *op, struct parse_state *st, size_t *budget
     return 1;
 }
 
-/* --- files within texts --- */
-
-static int block_begun(struct op *op, struct parse_state *st)
+/* The part itself. 1: through. */
+static int list_attachment(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
 {
-    const struct api_mail_parse_params *params = op->params;
-    st->block_size = 0;
-    if (!params->attachments)
-        return 0;
-    st->spool = op_spool_new(op, 0);
-    if (!st->spool)
-        return fault_is_set(&op->fault) ? -EIO : -ENOMEM;
-    spool_on_room(st->spool, room_again, op);
-    return 0;
-}
-
-static int write_block(struct op *op, struct parse_state *st, struct slice name)
-{
-    struct json_writer *w = &op->w;
-    int r = 0;
-    json_write_object_begin(w);
-    json_write_member_string(w, "part", st->part->number);
-    json_write_member_string(w, "content_type", SLICE("application/octet-stream"));
-    json_write_member_null(w, "disposition");
-    mail_write_member_or_null(w, "filename", name);
-    json_write_member_null(w, "content_id");
-    json_write_member_null(w, "charset");
-    json_write_member_bool(w, "inline", false);
-    json_write_key(w, "headers");
-    json_write_object_begin(w);
-    json_write_object_end(w);
-    json_write_member_uint(w, "size", st->block_size);
-    if (st->spool) {
+    int r = read_attachment(op, st, budget, ret_wait);
+    if (r <= 0)
+        return r;
+    r = write_attachment(op, st);
+    if (st->spool)
         spool_on_room(st->spool, NULL, NULL);
-        r = spool_seal(st->spool, &op->fault);
-        if (r == 0)
-            r = op_write_content_spool(op, "content", st->spool);
-        st->spool = spool_unref(st->spool);
-    }
-    json_write_object_end(w);
-    return r;
-}
-
-static int block_ended(struct op *op, struct parse_state *st)
-{
-    const struct mime_uu *u = st->blocks;
-    struct mime_decoder *d = &st->m->decoder;
-    struct slice name;
-    if (u->broken)
-        mime_part_defect(d, st->part, u->yenc ? "damaged yEnc" : "damaged uuencode");
-    if (u->missing_end)
-        mime_part_defect(d, st->part, u->yenc ? "yEnc without an end" : "uuencode without an end");
-    if (u->wrong_size)
-        mime_part_defect(d, st->part, "yEnc of another size than it says");
-    if (u->wrong_crc)
-        mime_part_defect(d, st->part, "yEnc with another checksum than it says");
-    int r = mime_decode_text(d, slice_of(u->name, u->n_name), &name);
-    return r < 0 ? r : write_block(op, st, name);
-}
-
-static int begin_blocks(struct parse_state *st)
-{
-    st->blocks = malloc(sizeof(*st->blocks));
-    st->reader = st->blocks ? mime_part_reader_new(st->m, st->part, MIME_READ_BYTES) : NULL;
-    if (!st->reader)
-        return -ENOMEM;
-    mime_uu_init(st->blocks, MIME_UU_BLOCKS_MAX - st->n_blocks);
-    st->within = SLICE_EMPTY;
-    st->within_end = false;
-    return 0;
-}
-
-static void end_blocks(struct parse_state *st)
-{
-    if (st->blocks->too_many)
-        mime_part_defect(&st->m->decoder, st->part, "too many files within the text");
-    st->n_blocks += st->blocks->n_blocks;
-    free(st->blocks);
-    st->blocks = NULL;
-    mime_part_reader_free(st->reader);
-    st->reader = NULL;
-}
-
-/* The files in the part's text. 1: through; 0: the budget is used up, of this turn or of the memory. */
-static int parse_blocks(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
-{
-    int r = st->blocks ? 0 : begin_blocks(st);
-    while (r == 0 && *budget) {
-        struct slice data = SLICE_EMPTY;
-        switch (mime_uu_next(st->blocks, &st->within, st->within_end, &data)) {
-        case MIME_UU_MORE:
-            if (st->within_end) {
-                end_blocks(st);
-                return 1;
-            }
-            r = mime_part_read(st->reader, &st->within);
-            st->within_end = st->within.len == 0;
-            break;
-        case MIME_UU_TEXT:
-            break;
-        case MIME_UU_BEGIN:
-            r = block_begun(op, st);
-            break;
-        case MIME_UU_DATA:
-            st->block_size += data.len;
-            r = st->spool ? spool_write(st->spool, data, &op->fault) : 0;
-            break;
-        case MIME_UU_END:
-            r = block_ended(op, st);
-            break;
-        }
-        *budget -= MIN(*budget, data.len + 1);
-    }
-    *ret_wait = r == 1;
-    return MIN(r, 0);
+    st->spool = spool_unref(st->spool);
+    return r < 0 ? r : 1;
 }
 
 static int parse_attachments(struct op *op, struct parse_state *st, size_t *budget, bool *ret_wait)
 {
     for (; st->part && *budget; st->part = st->part->following) {
-        int r = may_hold_blocks(op, st->part) ? parse_blocks(op, st, budget, ret_wait) : 1;
+        int r = mail_may_hold_blocks(op, st->part) ? mail_list_blocks(op, st, budget, ret_wait) : 1;
         if (r <= 0)
             return r;
         if (st->part->is_multipart || !st->part->is_attachment)
             continue;
-        r = read_attachment(op, st, budget, ret_wait);
+        if (!st->tnef) {
+            r = list_attachment(op, st, budget, ret_wait);
+            if (r <= 0)
+                return r;
+        }
+        r = mail_may_hold_tnef(op, st->part) ? mail_list_tnef(op, st, budget, ret_wait) : 1;
         if (r <= 0)
-            return r;
-        r = write_attachment(op, st);
-        if (st->spool)
-            spool_on_room(st->spool, NULL, NULL);
-        st->spool = spool_unref(st->spool);
-        if (r < 0)
             return r;
     }
     return st->part ? 0 : 1;
@@ -491,6 +349,7 @@ static void mail_parse_free(struct op *op)
         spool_on_room(st->spool, NULL, NULL);
     spool_unref(st->spool);
     free(st->blocks);
+    free(st->tnef);
     mime_message_free(st->m);
     body_unref(st->raw);
 }
@@ -536,6 +395,14 @@ static void build_planned(struct op *op, struct outgoing *out, void *arg, const 
         op_again(op);
 }
 
+static void build_room(void *arg, const struct fault *fault)
+{
+    if (fault)
+        op_fail(arg, fault);
+    else
+        op_again(arg);
+}
+
 static int build_begin(struct op *op, struct build_state *st)
 {
     const struct api_mail_build_params *params = op->params;
@@ -546,7 +413,7 @@ static int build_begin(struct op *op, struct build_state *st)
     st->spool = op_spool_new(op, 0);
     if (!st->spool)
         return -EIO;
-    spool_on_room(st->spool, room_again, op);
+    spool_on_room(st->spool, build_room, op);
     st->phase = BUILD_PLANNING;
     st->in_run = true;
     outgoing_plan(op, st->out, &plan, build_planned, st);
