@@ -2,6 +2,7 @@
 #include "mime_uu.h"
 
 #include "mime_internal.h"
+#include "mime_transfer.h"
 #include "utf8.h"
 
 void mime_uu_init(struct mime_uu *u, size_t max_blocks)
@@ -69,15 +70,20 @@ static void block_begin(struct mime_uu *u, struct slice name, bool yenc)
     u->state = yenc ? MIME_UU_YENC : MIME_UU_LINES;
 }
 
-/* "begin", an octal mode, the name; 0 where the line is none, else where the name begins. */
+static bool uu_is_base64(struct slice line)
+{
+    return slice_starts(line, SLICE("begin-base64 "));
+}
+
+/* "begin" or "begin-base64", an octal mode, the name; 0 where the line is none, else where the name begins. */
 static size_t uu_name_at(struct slice line)
 {
-    size_t i = 6;
-    if (!slice_starts(line, SLICE("begin ")))
+    size_t mode = uu_is_base64(line) ? 13 : 6, i = mode;
+    if (mode == 6 && !slice_starts(line, SLICE("begin ")))
         return 0;
     while (i < line.len && line.data[i] >= '0' && line.data[i] <= '7')
         i++;
-    if (i < 9 || i > 10 || i >= line.len || line.data[i] != ' ')
+    if (i < mode + 3 || i > mode + 4 || i >= line.len || line.data[i] != ' ')
         return 0;
     return slice_trim(slice_from(line, i)).len ? i + 1 : 0;
 }
@@ -151,12 +157,39 @@ static int uu_line(struct mime_uu *u, struct slice line, char *out)
     return (int) n;
 }
 
+/* The same of uuencode -m: whole groups of base64, with nothing between them. */
+static int base64_line(struct mime_uu *u, struct slice line, char *out)
+{
+    struct mime_transfer t;
+    line = slice_trim(line);
+    for (size_t i = 0; i < line.len; i++)
+        if (!ascii_is_alpha(line.data[i]) && !ascii_is_digit(line.data[i]) && !memchr("+/=", line.data[i], 3))
+            return -1;
+    mime_transfer_init(&t, MIME_ENCODING_BASE64);
+    if (mime_transfer_max(&t, line.len) + mime_transfer_max(&t, 0) > MIME_UU_LINE_MAX)
+        return -1;
+    size_t n = mime_transfer_decode(&t, line, out);
+    n += mime_transfer_finish(&t, out + n);
+    u->broken |= t.damaged || line.len % 4;
+    return (int) n;
+}
+
+static int block_line(struct mime_uu *u, struct slice line, char *out)
+{
+    return u->base64 ? base64_line(u, line, out) : uu_line(u, line, out);
+}
+
+static bool block_is_end(const struct mime_uu *u, struct slice line)
+{
+    return u->base64 ? slice_eq(slice_trim(line), SLICE("====")) : uu_is_end(line);
+}
+
 /* Whether a line can follow "begin": prose does so too. */
 static bool uu_follows(struct mime_uu *u, struct slice line)
 {
     bool broken = u->broken;
     u->broken = false;
-    bool follows = uu_is_end(line) || (uu_line(u, line, u->out) >= 0 && !u->broken);
+    bool follows = block_is_end(u, line) || (block_line(u, line, u->out) >= (int) u->base64 && !u->broken);
     u->broken = broken;
     return follows;
 }
@@ -258,6 +291,7 @@ static enum mime_uu_event outside(struct mime_uu *u, struct slice *in, struct sl
     if (uu) {
         memcpy(u->begin, line.data, line.len);
         u->n_begin = line.len;
+        u->base64 = uu_is_base64(line);
         u->state = MIME_UU_ASKED;
         line_take(u, in, line);
         return MIME_UU_MORE;
@@ -294,11 +328,11 @@ static enum mime_uu_event block_end(struct mime_uu *u, bool missing)
 
 static enum mime_uu_event within_uu(struct mime_uu *u, struct slice *in, struct slice line, struct slice *ret)
 {
-    if (uu_is_end(line)) {
+    if (block_is_end(u, line)) {
         line_take(u, in, line);
         return block_end(u, false);
     }
-    int n = u->state == MIME_UU_TAIL ? -1 : without_end(line).len ? uu_line(u, line, u->out) : 0;
+    int n = u->state == MIME_UU_TAIL ? -1 : without_end(line).len ? block_line(u, line, u->out) : 0;
     if (n < 0)
         return block_end(u, true); /* the line is text again */
     line_take(u, in, line);

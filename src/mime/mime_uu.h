@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that stand as blocks of lines within a text: uuencode (POSIX) and yEnc 1.3, told apart from the text around
+/* Files that stand as blocks of lines within a text: uuencode (POSIX, its base64 form too) and yEnc 1.3, told apart from the text around
  * them in one pass over pieces of any size, in constant memory and linear time. What only looks like the beginning of a
  * block stays text, byte for byte. Pure but for the state it is given. */
 #ifndef POSTERN_MIME_UU_H
@@ -33,7 +33,7 @@ struct mime_uu {
     bool missing_end;            /* the text, or something else, came before its last line */
     bool wrong_size, wrong_crc;  /* yEnc: it says otherwise of itself */
     /* Internal. */
-    bool mid_line, escaped, is_part, has_declared, line_ready;
+    bool base64, mid_line, escaped, is_part, has_declared, line_ready;
     uint32_t crc;
     uint64_t size, declared;
     size_t n_begin, n_line;

@@ -184,7 +184,7 @@ static const struct rpc_field parse_params[] = {
     {"flowed", RPC_BOOL, RPC_AT(api_mail_parse_params, flowed), .initial = "false",
      .doc = "Put the paragraphs of format=flowed texts together."},
     {"encoded_text", RPC_BOOL, RPC_AT(api_mail_parse_params, encoded_text), .initial = "false",
-     .doc = "Take files that stand in plain texts of the body as uuencode or yEnc out of `body.text`, and list them among "
+     .doc = "Take files that stand in plain texts of the body as uuencode (also in base64) or yEnc out of `body.text`, and list them among "
             "the attachments: with the number of the part they stand in, their name, and no header fields. At most a "
             "thousand of a message."},
     {"tnef", RPC_BOOL, RPC_AT(api_mail_parse_params, tnef), .initial = "false",

@@ -95,7 +95,7 @@ static void make(void)
     put(0x000b, 2), put(0x8002, 2), put(0, 16), put(1, 4), put(6, 4), put_bytes("a\0b\0c\0\0\0", 8), put(1, 4);
     end();
     attribute(2, 0x00069002, "", 0);
-    attribute(2, 0x00018010, "stub", 5);
+    attribute(2, 0x00018010, "ole", 4);
     attribute(2, 0x0006800f, "picture", 7);
     begin(2, 0x00069005);
     put(1, 4);
@@ -104,7 +104,7 @@ static void make(void)
 }
 
 static const char made[] = "<first>[файл.txt text/plain -]<>[Jörg.png image/x-odd id@example.com]"
-                           "<picture>[stub application/octet-stream -]<inner>[stub application/ms-tnef -]";
+                           "<picture>[ole application/octet-stream -]<inner>[ole application/ms-tnef -]";
 
 static int write_file(char *p, struct slice name, struct slice type, struct slice id)
 {

@@ -55,6 +55,16 @@ static const struct {
     {"begin 644 c\n$0V%T80``#\n`\nend\n", "<c:Cata>"}, /* a checksum at the end */
     {"begin 644 empty\n`\nend\n", "<empty:>"},
     {"begin 644 a\n#0V%T\n`\nend\nbegin 644 b\n#0V%T\n`\nend\n", "<a:Cat><b:Cat>"},
+    /* In base64. */
+    {"hi\nbegin-base64 644 c.txt\nQ2F0\n====\nbye\n", "hi\n<c.txt:Cat>bye\n"},
+    {"begin-base64 0644 c\r\nQ2F0Q2F0\r\nQ2E=\r\n====\r\n", "<c:CatCatCa>"},
+    {"begin-base64 644 empty\n====\n", "<empty:>"},
+    {"begin-base64 644 c\nQ2F0\n", "<c:Cat!end>"},
+    {"begin-base64 644 c\nQ2F0\nHello there.\n", "<c:Cat!end>Hello there.\n"},
+    {"begin-base64 644 c\nQ2F0\nQ2F0Q2\n====\n", "<c:CatCatC!broken>"},
+    {"begin-base64 644 c\nwhat, no?\n", "begin-base64 644 c\nwhat, no?\n"},
+    {"begin-base64 644 c\n\nQ2F0\n", "begin-base64 644 c\n\nQ2F0\n"},
+    {"begin-base64 c\nQ2F0\n", "begin-base64 c\nQ2F0\n"},
     /* No blocks. */
     {"begin 644 words of prose\nand more\n", "begin 644 words of prose\nand more\n"},
     {"begin 644 c", "begin 644 c"},
