@@ -31,6 +31,7 @@ libnet_la_SOURCES = \
 	%reldir%/spool.c %reldir%/spool.h \
 	%reldir%/tls.c %reldir%/tls.h \
 	%reldir%/tls_context.c \
+	%reldir%/tls_ocsp.c \
 	%reldir%/tls_private.h \
 	%reldir%/tls_verify.c \
 	%reldir%/worker.c %reldir%/worker.h

@@ -2,7 +2,7 @@
 /* The TLS stage: one client side of TLS as a machine without I/O, between the bytes of the wire and those of the
  * protocol. OpenSSL works over a BIO whose two buffers are freed whenever they are empty; nothing here knows a socket, so
  * TLS in TLS (an https proxy) is two stages in a row. Policy of verification stands in struct tls_config and is enforced
- * in one place (tls_verify.c). Loop thread only. */
+ * in one place (tls_verify.c); a stapled OCSP response is asked for and looked at with it (tls_ocsp.c). Loop thread only. */
 #ifndef POSTERN_TLS_H
 #define POSTERN_TLS_H
 

@@ -40,6 +40,10 @@ int tls_verify_arm(struct tls_stage *t, struct fault *fault);
 int tls_verify_peer(struct tls_stage *t, struct fault *fault);
 /* The handshake failed: in the words of verification where that was the reason. */
 void tls_verify_explain(struct tls_stage *t, struct fault *fault);
+/* Before the handshake: asks for a stapled OCSP response, where the certificate counts. */
+void tls_ocsp_request(struct tls_stage *t);
+/* Behind it: a certificate that a response says is revoked, or that demands a response and has no good one, is a fault. */
+void tls_ocsp_check(struct tls_stage *t, X509 *cert, struct fault *fault);
 BIO *tls_bio_new(struct tls_stage *t);
 
 #endif

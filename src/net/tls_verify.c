@@ -145,6 +145,7 @@ int tls_verify_arm(struct tls_stage *t, struct fault *fault)
         return 0;
     }
     SSL_set_verify(t->ssl, SSL_VERIFY_PEER, verify_callback);
+    tls_ocsp_request(t);
     if (t->config.verify_host && !t->config.fingerprints) {
         /* RFC 6125 section 6.4.3: a wildcard is a whole left-most label. */
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -215,6 +216,7 @@ int tls_verify_peer(struct tls_stage *t, struct fault *fault)
             describe(t, X509_V_ERR_CERT_HAS_EXPIRED, 0, cert);
         if (t->config.verify_host && !name_matches(t, cert))
             mismatch(t, cert);
+        tls_ocsp_check(t, cert, f);
     }
     ERR_clear_error();
     return fault_is_set(f) ? fault_set(fault, -EPROTO, FAULT_TLS, "tls", "%s", f->text) : 0;

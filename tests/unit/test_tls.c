@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <unistd.h>
 
 static struct test_ca ca;
@@ -392,6 +393,175 @@ START_TEST(configurations_that_cannot_be)
 }
 END_TEST
 
+/* --- stapled responses --- */
+
+struct staple {
+    unsigned char *der; /* NULL: none is offered */
+    int len;
+};
+
+static int staple(SSL *ssl, void *arg)
+{
+    const struct staple *s = arg;
+    if (!s->der)
+        return SSL_TLSEXT_ERR_NOACK;
+    unsigned char *copy = OPENSSL_memdup(s->der, (size_t) s->len);
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, s->len);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* `about` is issued by `issuer`; times in seconds from now, `until` 0: none. */
+struct response {
+    int status;
+    long from, until;
+    const EVP_MD *id_hash;
+};
+
+static struct staple make_staple(const struct response *r, X509 *about, X509 *issuer, X509 *signer, EVP_PKEY *key)
+{
+    struct staple s = {NULL, 0};
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    OCSP_CERTID *id = OCSP_cert_to_id(r->id_hash, about, issuer);
+    ASN1_TIME *from = X509_gmtime_adj(NULL, r->from), *until = r->until ? X509_gmtime_adj(NULL, r->until) : NULL;
+    ASN1_TIME *revoked = X509_gmtime_adj(NULL, -86400);
+    bool is_revoked = r->status == V_OCSP_CERTSTATUS_REVOKED;
+    ck_assert_ptr_nonnull(OCSP_basic_add1_status(basic, id, r->status, OCSP_REVOKED_STATUS_KEYCOMPROMISE,
+                                                 is_revoked ? revoked : NULL, from, until));
+    ck_assert_int_eq(OCSP_basic_sign(basic, signer, key, EVP_sha256(), NULL, OCSP_RESPID_KEY), 1);
+    OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    s.len = i2d_OCSP_RESPONSE(response, &s.der);
+    ck_assert_int_gt(s.len, 0);
+    OCSP_RESPONSE_free(response);
+    OCSP_BASICRESP_free(basic);
+    OCSP_CERTID_free(id);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(until);
+    ASN1_TIME_free(revoked);
+    return s;
+}
+
+/* A handshake with that response, which is freed; `words` NULL: accepted. */
+static void stapled(const struct test_cert *cert, struct staple s, const struct tls_config *config, const char *words)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t v = 0; v < 2; v++) {
+        struct talk k;
+        SSL_CTX *ctx = tls_peer_ctx(cert, versions[v]);
+        SSL_CTX_set_tlsext_status_cb(ctx, staple);
+        SSL_CTX_set_tlsext_status_arg(ctx, &s);
+        talk_begin(&k, config, NULL, ctx, 65536);
+        ck_assert_msg((k.r == 1) == !words, "%d '%s', not '%s'", k.r, k.fault.text, words ? words : "");
+        if (words) {
+            ck_assert_int_eq(k.fault.kind, FAULT_TLS);
+            ck_assert_msg(strstr(k.fault.text, words) != NULL, "'%s' is not in '%s'", words, k.fault.text);
+            struct fault fault = {0};
+            ck_assert_int_lt((int) tls_write(k.t, "x", 1, &fault), 0);
+        }
+        talk_end(&k);
+        SSL_CTX_free(ctx);
+    }
+    OPENSSL_free(s.der);
+}
+
+START_TEST(stapled_responses)
+{
+    struct test_cert plain, demanding, delegate, other;
+    struct test_ca foreign;
+    struct tls_config config = strict("mail.example.com"), careless = {.host = "mail.example.com", .ca_pem = ca_pem}, pinned = config;
+    char fingerprint[65];
+    static const struct {
+        int status;
+        long from, until;
+        const char *why; /* NULL: good */
+    } cases[] = {
+        {V_OCSP_CERTSTATUS_GOOD, -60, 3600, NULL},
+        {V_OCSP_CERTSTATUS_GOOD, -60, 0, NULL},
+        {V_OCSP_CERTSTATUS_GOOD, -30 * 86400L, 0, "it is out of date"},
+        {V_OCSP_CERTSTATUS_GOOD, -7200, -3600, "it is out of date"},
+        {V_OCSP_CERTSTATUS_GOOD, 3600, 7200, "it is out of date"},
+        {V_OCSP_CERTSTATUS_UNKNOWN, -60, 3600, "does not know the certificate"},
+    };
+    test_ca_init(&foreign, "Somebody else");
+    test_cert_init(&plain, &ca, "DNS:mail.example.com", -60, 3600);
+    test_cert_init(&other, &ca, "DNS:mail.example.com", -60, 3600);
+    test_cert_init_with(&demanding, &ca, "DNS:mail.example.com", "tlsfeature", "status_request");
+    test_cert_init_with(&delegate, &ca, NULL, "extendedKeyUsage", "OCSPSigning");
+    /* What cannot be used is as if it were not there, except for a certificate that demands it. */
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct response r = {cases[i].status, cases[i].from, cases[i].until, i % 2 ? EVP_sha256() : EVP_sha1()};
+        stapled(&plain, make_staple(&r, plain.cert, ca.cert, ca.cert, ca.key), &config, NULL);
+        stapled(&demanding, make_staple(&r, demanding.cert, ca.cert, ca.cert, ca.key), &config, cases[i].why);
+    }
+    struct response good = {V_OCSP_CERTSTATUS_GOOD, -60, 3600, EVP_sha1()};
+    stapled(&demanding, make_staple(&good, demanding.cert, ca.cert, delegate.cert, delegate.key), &config, NULL);
+    stapled(&demanding, make_staple(&good, demanding.cert, ca.cert, foreign.cert, foreign.key), &config, "not signed by the certificate's authority");
+    stapled(&demanding, make_staple(&good, demanding.cert, ca.cert, other.cert, other.key), &config, "not signed by the certificate's authority");
+    stapled(&demanding, make_staple(&good, other.cert, ca.cert, ca.cert, ca.key), &config, "about another certificate");
+    stapled(&demanding, (struct staple){NULL, 0}, &config, "demands a stapled OCSP response: there is none");
+    stapled(&demanding, (struct staple){OPENSSL_memdup("rubbish", 7), 7}, &config, "it cannot be read");
+    stapled(&demanding, (struct staple){OPENSSL_memdup("\x30\x03\x0a\x01\x03", 5), 5}, &config, "trylater");
+    stapled(&plain, (struct staple){OPENSSL_memdup("rubbish", 7), 7}, &config, NULL);
+    stapled(&plain, (struct staple){NULL, 0}, &config, NULL);
+    /* Revoked, and by whom it may be said; old news of it is still news. */
+    struct response revoked = {V_OCSP_CERTSTATUS_REVOKED, -60, 3600, EVP_sha1()};
+    stapled(&plain, make_staple(&revoked, plain.cert, ca.cert, ca.cert, ca.key), &config, "certificate was revoked on 2");
+    stapled(&plain, make_staple(&revoked, other.cert, ca.cert, ca.cert, ca.key), &config, NULL);
+    stapled(&plain, make_staple(&revoked, plain.cert, ca.cert, foreign.cert, foreign.key), &config, NULL);
+    revoked.until = -30;
+    stapled(&plain, make_staple(&revoked, plain.cert, ca.cert, delegate.cert, delegate.key), &config, "certificate was revoked on 2");
+    /* Where the chain is not asked for, neither is this. */
+    revoked.until = 3600;
+    stapled(&demanding, make_staple(&revoked, demanding.cert, ca.cert, ca.cert, ca.key), &careless, NULL);
+    test_fingerprint(demanding.cert, false, fingerprint);
+    pinned.fingerprints = (char *[]){fingerprint, NULL};
+    stapled(&demanding, make_staple(&revoked, demanding.cert, ca.cert, ca.cert, ca.key), &pinned, NULL);
+    test_cert_done(&plain);
+    test_cert_done(&other);
+    test_cert_done(&demanding);
+    test_cert_done(&delegate);
+    test_ca_done(&foreign);
+}
+END_TEST
+
+/* None comes with a resumed session. */
+START_TEST(staples_and_tickets)
+{
+    struct test_cert cert;
+    struct tls_tickets tickets = {.n = 0};
+    struct tls_config config = strict("mail.example.com");
+    struct response good = {V_OCSP_CERTSTATUS_GOOD, -60, 3600, EVP_sha1()};
+    test_cert_init_with(&cert, &ca, "DNS:mail.example.com", "tlsfeature", "status_request");
+    struct staple s = make_staple(&good, cert.cert, ca.cert, ca.cert, ca.key);
+    SSL_CTX *ctx = tls_peer_ctx(&cert, 0);
+    SSL_CTX_set_tlsext_status_cb(ctx, staple);
+    SSL_CTX_set_tlsext_status_arg(ctx, &s);
+    for (int i = 0; i < 2; i++) {
+        struct talk k;
+        talk_begin(&k, &config, &tickets, ctx, 65536);
+        ck_assert_msg(k.r == 1, "%s", k.fault.text);
+        ck_assert_int_eq(tls_resumed(k.t), i > 0);
+        check_data(&k, 65536);
+        talk_end(&k);
+    }
+    tls_tickets_done(&tickets);
+    SSL_CTX_free(ctx);
+    OPENSSL_free(s.der);
+    test_cert_done(&cert);
+}
+END_TEST
+
+/* The first of the client's list, or none at all. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len,
+                           void *arg)
+{
+    (void) ssl;
+    (void) in_len;
+    *(int *) arg += 1;
+    *out = in + 1;
+    *out_len = in[0];
+    return SSL_TLSEXT_ERR_OK;
+}
+
 START_TEST(alpn_and_ciphers)
 {
     struct test_cert cert;
@@ -401,10 +571,21 @@ START_TEST(alpn_and_ciphers)
     config.ciphers = "TLS_AES_128_GCM_SHA256";
     config.min_version = TLS1_3_VERSION;
     struct talk k;
+    int asked = 0;
+    const unsigned char *chosen;
+    unsigned len;
     SSL_CTX *ctx = tls_peer_ctx(&cert, 0);
+    SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, &asked);
     talk_begin(&k, &config, NULL, ctx, 65536);
     ck_assert_msg(k.r == 1, "%s", k.fault.text);
     ck_assert_str_eq(tls_cipher(k.t), "TLS_AES_128_GCM_SHA256");
+    SSL_get0_alpn_selected(k.peer.ssl, &chosen, &len);
+    ck_assert(slice_eq(slice_of(chosen, len), SLICE("imap")));
+    talk_end(&k);
+    config.alpn = NULL;
+    talk_begin(&k, &config, NULL, ctx, 65536);
+    ck_assert_int_eq(k.r, 1);
+    ck_assert_int_eq(asked, 1);
     talk_end(&k);
     SSL_CTX_free(ctx);
     test_cert_done(&cert);
@@ -418,6 +599,8 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, good_peers);
+    tcase_add_test(t, stapled_responses);
+    tcase_add_test(t, staples_and_tickets);
     tcase_add_test(t, bad_peers);
     tcase_add_test(t, policies);
     tcase_add_test(t, pins);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *signer, const char *san, long from,
-                       long until, bool is_ca)
+                       long until, bool is_ca, const char *extension, const char *value)
 {
     static long serial = 1;
     X509 *x = X509_new();
@@ -35,6 +35,12 @@ static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *
         X509_add_ext(x, e, -1);
         X509_EXTENSION_free(e);
     }
+    if (extension) {
+        X509_EXTENSION *e = X509V3_EXT_conf(NULL, &ctx, extension, value);
+        ck_assert_ptr_nonnull(e);
+        X509_add_ext(x, e, -1);
+        X509_EXTENSION_free(e);
+    }
     ck_assert_int_gt(X509_sign(x, signer, EVP_sha256()), 0);
     return x;
 }
@@ -42,7 +48,7 @@ static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *
 void test_ca_init(struct test_ca *ca, const char *name)
 {
     ca->key = EVP_EC_gen("P-256");
-    ca->cert = make_cert(ca->key, name, NULL, ca->key, NULL, -86400, 86400L * 365, true);
+    ca->cert = make_cert(ca->key, name, NULL, ca->key, NULL, -86400, 86400L * 365, true, NULL, NULL);
 }
 
 void test_ca_done(struct test_ca *ca)
@@ -65,7 +71,14 @@ char *test_cert_pem(X509 *cert)
 void test_cert_init(struct test_cert *c, const struct test_ca *ca, const char *san, long from, long until)
 {
     c->key = EVP_EC_gen("P-256");
-    c->cert = make_cert(c->key, "server", ca ? ca->cert : NULL, ca ? ca->key : c->key, san, from, until, false);
+    c->cert = make_cert(c->key, "server", ca ? ca->cert : NULL, ca ? ca->key : c->key, san, from, until, false, NULL,
+                        NULL);
+}
+
+void test_cert_init_with(struct test_cert *c, const struct test_ca *ca, const char *san, const char *extension, const char *value)
+{
+    c->key = EVP_EC_gen("P-256");
+    c->cert = make_cert(c->key, "server", ca->cert, ca->key, san, -60, 3600, false, extension, value);
 }
 
 void test_cert_done(struct test_cert *c)

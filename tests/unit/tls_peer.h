@@ -21,6 +21,8 @@ char *test_cert_pem(X509 *cert);
 /* `san`: as in OpenSSL's configuration, "DNS:a.example,IP:127.0.0.1"; NULL: none. Validity in seconds from now. ca NULL:
  * self-signed. */
 void test_cert_init(struct test_cert *c, const struct test_ca *ca, const char *san, long from, long until);
+/* The same with one more extension, by its name in OpenSSL's configuration: "tlsfeature", "status_request". */
+void test_cert_init_with(struct test_cert *c, const struct test_ca *ca, const char *san, const char *extension, const char *value);
 void test_cert_done(struct test_cert *c);
 /* SHA-256 in lower-case hexadecimal, of the certificate or its key. */
 void test_fingerprint(X509 *cert, bool of_key, char out[65]);
