@@ -25,15 +25,15 @@ class Absent(Exception):
     """This peer cannot run here; the text says why."""
 
 
-def npm_package(name, version):
-    """The folder of node_modules with that package, from the npm registry into the private cache."""
+def npm_package(name, version, fetch=True):
+    """The folder of node_modules with that package, from the npm registry into the private cache; not `fetch`: only what is there."""
     if not shutil.which("node"):
         raise Absent("no node")
     folder = packages.cache_folder() / "npm" / f"{name}-{version}"
     modules = folder / "node_modules"
     if not (modules / name / "package.json").exists():
-        if not shutil.which("npm"):
-            raise Absent("no npm")
+        if not fetch or not shutil.which("npm"):
+            raise Absent("no npm" if fetch else "not fetched yet")
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts",
                                "--loglevel=error", f"{name}@{version}"], capture_output=True, text=True, timeout=120)
@@ -104,12 +104,12 @@ class Table:
     COLUMNS = ("wall s", "per s", "client cpu s", "cpu ms/op", "peak RSS MiB")
 
     def __init__(self, title):
-        self.rows = {}
+        self.rows, self.counts, self.peaks = {}, {}, {}
         print(title)
         print(f"{'':44} {'n':>6} " + " ".join(f"{name:>12}" for name in self.COLUMNS))
 
     def row(self, name, count, wall, cpu, rss):
-        self.rows[name] = count / wall
+        self.rows[name], self.counts[name], self.peaks[name] = count / wall, count, rss
         print(f"{name:44} {count:6} {wall:12.3f} {count / wall:12.0f} {cpu:12.3f} {cpu / count * 1000:12.3f} "
               + (f"{rss / 2 ** 20:12.1f}" if rss else f"{'-':>12}"), flush=True)
 

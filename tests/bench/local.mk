@@ -1,6 +1,6 @@
 # benchmarks beside other programs: make bench-send, …; build without sanitizers
 EXTRA_DIST += %reldir%/frame.py %reldir%/send %reldir%/peers/nodemailer.js %reldir%/peers/smtplib_send.py \
-	%reldir%/imap %reldir%/peers/imap_raw.py %reldir%/peers/imaplib_read.py %reldir%/peers/imapflow_read.js
+	%reldir%/imap %reldir%/imap_etpan.c %reldir%/peers/imaplib_read.py %reldir%/peers/imapflow_read.js
 
 bench-send: posternd
 	$(top_srcdir)/tests/bench/send --build $(abs_top_builddir) $(BENCH)
@@ -17,7 +17,7 @@ tests_bench_rpc_echo_LDADD = librpc.la libutil.la $(EVENT_LIBS) $(JANSSON_LIBS)
 bench-rpc: posternd tests/bench/rpc_load tests/bench/rpc_echo
 	$(top_srcdir)/tests/bench/rpc --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-rpc
-bench-imap: posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/mail_raw
+bench-imap: posternd tests/bench/mail_sink tests/bench/mail_relay tests/bench/mail_raw tests/bench/imap_raw
 	$(top_srcdir)/tests/bench/imap --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-send bench-imap
 
@@ -48,6 +48,11 @@ bench-smtp: $(bench_mail)
 bench-pop3: $(bench_mail)
 	$(top_srcdir)/tests/bench/pop3 --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-smtp bench-pop3
+
+EXTRA_PROGRAMS += %reldir%/imap_raw
+tests_bench_imap_raw_SOURCES = %reldir%/imap_raw.c %reldir%/peer.h
+tests_bench_imap_raw_CPPFLAGS = $(OPENSSL_CFLAGS) $(JANSSON_CFLAGS)
+tests_bench_imap_raw_LDADD = $(OPENSSL_LIBS) $(JANSSON_LIBS)
 
 # Connections in IDLE
 EXTRA_DIST += %reldir%/idle

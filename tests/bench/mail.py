@@ -19,13 +19,13 @@ HERE = frame.HERE
 PROGRAMS = ("posternd", "tests/bench/mail_sink", "tests/bench/mail_relay", "tests/bench/mail_raw")
 
 
-def build(folder):
+def build(folder, *more):
     source = frame.harness.SOURCE
     if not (source / "configure").exists():
         subprocess.run([source / "autogen.sh"], check=True, capture_output=True)
     if not (folder / "Makefile").exists():
         subprocess.run([source / "configure", "CFLAGS=-O2 -g"], cwd=folder, check=True, capture_output=True)
-    done = subprocess.run(["make", f"-j{os.cpu_count()}", *PROGRAMS], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["make", f"-j{os.cpu_count()}", *PROGRAMS, *more], cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"bench: cannot build: {(done.stderr or done.stdout)[-2000:]}")
 
