@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <time.h>
 
 struct cli {
     const char *name;    /* of the program, for messages */
@@ -80,6 +81,9 @@ static inline const char *cli_string(const json_t *value)
 {
     return json_is_string(value) ? json_string_value(value) : "";
 }
+
+/* A date of the gateway's, 2026-03-02T10:00:00+01:00, as seconds since 1970; false where it is none. */
+bool cli_parse_date(const char *iso, time_t *ret);
 
 /* --- printing --- */
 

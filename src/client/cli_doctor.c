@@ -2,11 +2,11 @@
 /* `postern doctor`: whether accounts work, step by step, and what to do where they do not. */
 #include "cli.h"
 
+#include <getopt.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: postern doctor [ACCOUNT]...\n"
+static const char usage[] = "usage: postern doctor [--json] [ACCOUNT]...\n"
                             "Connects, sets up TLS and logs in, with each protocol of the accounts (all that you may use, unless\n"
                             "some are named), and says what it found, or what is wrong and what to do about it.\n";
 
@@ -31,7 +31,7 @@ static void step(const struct doctor *d, const char *name, json_int_t ms)
 
 static void show_certificate(const json_t *certificate)
 {
-    struct tm tm = {0};
+    time_t end;
     const char *until = cli_string(json_object_get(certificate, "not_after"));
     if (!certificate)
         return;
@@ -39,10 +39,8 @@ static void show_certificate(const json_t *certificate)
     print_safe(cli_string(json_object_get(certificate, "names")));
     fputs("; by ", stdout);
     print_safe(cli_string(json_object_get(certificate, "issuer")));
-    if (sscanf(until, "%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) == 6) {
-        tm.tm_year -= 1900;
-        tm.tm_mon--;
-        long days = (long) (difftime(timegm(&tm), time(NULL)) / 86400);
+    if (cli_parse_date(until, &end)) {
+        long days = (long) (difftime(end, time(NULL)) / 86400);
         printf("; until %.10s (%ld day%s)", until, days, days == 1 ? "" : "s");
         if (days < 14)
             fputs("\n  note     the certificate should be renewed soon", stdout);
@@ -70,22 +68,40 @@ static void show_words(const char *title, const json_t *words)
     }
 }
 
+static void show_tls(const struct doctor *d, const json_t *found, json_int_t ms)
+{
+    if (!json_is_true(json_object_get(found, "tls"))) {
+        puts("  note     the connection is not encrypted");
+        return;
+    }
+    step(d, "tls", ms);
+    printf("%s, %s", cli_string(json_object_get(found, "tls_version")), cli_string(json_object_get(found, "tls_cipher")));
+    show_certificate(json_object_get(found, "certificate"));
+    putchar('\n');
+}
+
+static void show_step(const struct doctor *d, const char *name, json_int_t ms, const char *found)
+{
+    step(d, name, ms);
+    print_safe(found);
+    putchar('\n');
+}
+
 static void show_success(const struct doctor *d, const json_t *found)
 {
     const json_t *times = json_object_get(found, "times");
-    step(d, "connect", json_integer_value(json_object_get(times, "connect")));
-    print_safe(cli_string(json_object_get(found, "address")));
-    putchar('\n');
-    if (json_is_true(json_object_get(found, "tls"))) {
-        step(d, "tls", json_integer_value(json_object_get(times, "tls")));
-        printf("%s, %s", cli_string(json_object_get(found, "tls_version")), cli_string(json_object_get(found, "tls_cipher")));
-        show_certificate(json_object_get(found, "certificate"));
-        putchar('\n');
-    } else {
-        puts("  note     the connection is not encrypted");
-    }
-    step(d, "login", json_integer_value(json_object_get(times, "login")));
-    putchar('\n');
+    json_int_t lookup = json_integer_value(json_object_get(times, "lookup"));
+    json_int_t tls = json_integer_value(json_object_get(times, "tls"));
+    json_int_t greeting = json_integer_value(json_object_get(times, "greeting"));
+    bool implicit = json_is_true(json_object_get(found, "implicit_tls"));
+    show_step(d, "look-up", lookup, cli_string(json_object_get(found, "host")));
+    show_step(d, "connect", json_integer_value(json_object_get(times, "connect")) - lookup, cli_string(json_object_get(found, "address")));
+    if (implicit)
+        show_tls(d, found, tls);
+    show_step(d, "greeting", greeting, "");
+    if (!implicit)
+        show_tls(d, found, tls);
+    show_step(d, "login", json_integer_value(json_object_get(times, "login")) - greeting, "");
     show_words("it offers", json_object_get(found, "capabilities"));
     show_words("quirks", json_object_get(found, "quirks"));
 }
@@ -163,26 +179,34 @@ static int examine(struct doctor *d, const char *account)
 
 int cli_doctor(struct cli *cli, int argc, char **argv)
 {
-    bool colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && !cli->json;
-    struct doctor d = {.cli = cli, .good = colours ? "\033[32m" : "", .bad = colours ? "\033[31m" : "", .off = colours ? "\033[0m" : ""};
+    static const struct option options[] = {
+        {"account", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     json_t *list = NULL, *one;
     size_t i;
-    int status = 0;
-    if (argc > 1 && argv[1][0] == '-') {
-        bool help = strcmp(argv[1], "--help") == 0;
-        fputs(usage, help ? stdout : stderr);
-        return help ? EX_OK : EX_USAGE;
+    int status = 0, opt;
+    optind = 0; /* and not 1: the options may stand anywhere */
+    while ((opt = getopt_long(argc, argv, "a:jh", options, NULL)) != -1) {
+        if (opt == 'a') {
+            cli->account = optarg;
+        } else if (opt == 'j') {
+            cli->json = true;
+        } else {
+            fputs(usage, opt == 'h' ? stdout : stderr);
+            return opt == 'h' ? EX_OK : EX_USAGE;
+        }
     }
-    for (int word = 1; word < argc && !status; word++)
+    bool colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && !cli->json, all = optind == argc && !cli->account;
+    struct doctor d = {.cli = cli, .good = colours ? "\033[32m" : "", .bad = colours ? "\033[31m" : "", .off = colours ? "\033[0m" : ""};
+    for (int word = optind; word < argc && !status; word++)
         status = examine(&d, argv[word]);
-    if (argc == 1 && cli->account)
-        status = examine(&d, cli->account);
-    else if (argc == 1)
+    if (all)
         status = cli_call_simple(cli, "account.list", NULL, &list);
+    else if (optind == argc)
+        status = examine(&d, cli->account);
     json_array_foreach(json_object_get(list, "accounts"), i, one)
         if (!status)
             status = examine(&d, cli_string(json_object_get(one, "name")));
-    if (!status && argc == 1 && !cli->account && json_array_size(json_object_get(list, "accounts")) == 0)
+    if (!status && all && json_array_size(json_object_get(list, "accounts")) == 0)
         status = cli_fail(cli, EX_NOUSER, "there is no account that you may use");
     json_decref(list);
     if (!status && !cli->json && !cli->quiet && d.tested)

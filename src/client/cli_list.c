@@ -4,7 +4,6 @@
 
 #include <getopt.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -53,18 +52,10 @@ static void size_text(json_int_t size, char out[16])
 /* ISO 8601 with its offset, in the reader's time: the hour today, the day this year. */
 static void date_text(const char *iso, char out[16])
 {
-    struct tm tm = {0}, now_tm;
-    char sign = '+';
-    int hours = 0, minutes = 0;
-    time_t now = time(NULL);
+    struct tm tm, now_tm;
+    time_t at, now = time(NULL);
     out[0] = 0;
-    if (sscanf(iso, "%d-%d-%dT%d:%d:%d%c%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-               &tm.tm_sec, &sign, &hours, &minutes) < 6)
-        return;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    time_t at = timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-    if (!localtime_r(&at, &tm) || !localtime_r(&now, &now_tm))
+    if (!cli_parse_date(iso, &at) || !localtime_r(&at, &tm) || !localtime_r(&now, &now_tm))
         return;
     bool today = tm.tm_year == now_tm.tm_year && tm.tm_yday == now_tm.tm_yday;
     strftime(out, 16, today ? "%H:%M" : tm.tm_year == now_tm.tm_year ? "%e %b" : "%F", &tm);

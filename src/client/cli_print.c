@@ -8,6 +8,22 @@
 
 #define CELL_MAX 60 /* columns that one cell of a table may take */
 
+/* ISO 8601 with its offset, or Z; the gateway writes no other forms. */
+bool cli_parse_date(const char *iso, time_t *ret)
+{
+    struct tm tm = {0};
+    char sign = 'Z';
+    int hours = 0, minutes = 0;
+    int n = sscanf(iso, "%4d-%2d-%2dT%2d:%2d:%2d%c%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+                   &tm.tm_sec, &sign, &hours, &minutes);
+    if (n < 6 || (sign != 'Z' && n != 9))
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    *ret = timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    return true;
+}
+
 /* Controls (C0, DEL, C1), line and paragraph separators, and what changes the direction of text. */
 static bool is_hostile(uint32_t c)
 {

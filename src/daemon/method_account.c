@@ -81,8 +81,10 @@ static void write_found(struct json_writer *w, const struct probe *p)
     json_write_member_uint(w, "time", found->total_ms);
     json_write_key(w, "times");
     json_write_object_begin(w);
+    json_write_member_uint(w, "lookup", found->lookup_ms);
     json_write_member_uint(w, "connect", found->connect_ms);
     json_write_member_uint(w, "tls", found->tls_ms);
+    json_write_member_uint(w, "greeting", found->greeting_ms);
     json_write_member_uint(w, "login", found->login_ms);
     json_write_object_end(w);
 }

@@ -108,6 +108,7 @@ struct pool_probe_result {
     bool tls;
     char tls_version[16], tls_cipher[64], peer[64]; /* peer: address and port */
     uint64_t connect_ms, tls_ms, login_ms, total_ms;
+    uint64_t lookup_ms, greeting_ms; /* within connect_ms and login_ms */
 };
 /* From the loop, once. fault NULL: logged in. `s` valid during the call, NULL with a fault. */
 typedef void pool_probe_done(void *arg, const struct pool_probe_result *result, const struct fault *fault,

@@ -60,6 +60,10 @@ void session_set_state(struct session *s, enum session_state state)
     uint64_t now = loop_now_ms(s->net->loop);
     if (s->view.state == state)
         return;
+    if (s->view.state == SESSION_RESOLVE)
+        s->view.times.lookup_ms += now - s->state_ms;
+    else if (s->view.state == SESSION_GREETING)
+        s->view.times.greeting_ms += now - s->state_ms;
     s->view.state = state;
     s->state_ms = s->progress_ms = now;
     s->rate_ms = now;

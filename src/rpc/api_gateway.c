@@ -222,9 +222,11 @@ static const struct rpc_field test_certificate_fields[] = {
 static const struct rpc_object test_certificate = {
     .name = "ServerCertificate", .doc = "The certificate that a server showed.", RPC_FIELDS(test_certificate_fields)};
 static const struct rpc_field test_times_fields[] = {
+    {"lookup", RPC_INT, .flags = RPC_REQUIRED, .doc = "Of `connect`, the look-up of the name."},
+    {"greeting", RPC_INT, .flags = RPC_REQUIRED, .doc = "Of `login`, the wait for the greeting."},
     {"connect", RPC_INT, .flags = RPC_REQUIRED, .doc = "From the look-up of the name until the connection stood."},
     {"tls", RPC_INT, .flags = RPC_REQUIRED, .doc = "The handshake."},
-    {"login", RPC_INT, .flags = RPC_REQUIRED, .doc = "From the greeting until logged in."},
+    {"login", RPC_INT, .flags = RPC_REQUIRED, .doc = "From waiting for the greeting until logged in."},
 };
 static const struct rpc_object test_times = {
     .name = "ConnectionTimes", .doc = "Milliseconds that the steps took.", RPC_FIELDS(test_times_fields)};

@@ -69,7 +69,8 @@ def causes(flow, account):
 def test_doctor_finds_nothing(flow):
     """An account that works: each step with its time, TLS, the certificate, what the server offers"""
     text = postern(flow, "doctor", "ann", terminal=True)[0].replace("\r", "")
-    same(text.count("login"), 3)
+    same([line.split()[1] for line in text.splitlines() if line.startswith("  \x1b[32mok") or line.startswith("  ok")],
+         ["look-up", "connect", "tls", "greeting", "login"] * 3)
     assert "TLSv1.3" in text and "certificate" in text and "PIPELINING" in text and "IDLE" in text and "UIDL" in text, text
     assert "3 of 3 work" in text and "cause" not in text, text
     found = json.loads(postern(flow, "doctor", "ann")[0])
@@ -78,7 +79,21 @@ def test_doctor_finds_nothing(flow):
         same((one["ok"], one["tls"], one["tls_version"], one["implicit_tls"]), (True, True, "TLSv1.3", True))
         assert len(one["certificate"]["fingerprint"]) == 64 and "localhost" in one["certificate"]["names"], one
         assert one["address"].startswith("127.0.0.1:") and one["times"]["login"] <= one["time"], one
+        assert one["times"]["lookup"] <= one["times"]["connect"] and one["times"]["greeting"] <= one["times"]["login"], one
+    same(json.loads(postern(flow, "doctor", "--json", "-a", "ann", terminal=True)[0])["account"], "ann")
     postern(flow, "doctor", "nobody", status=67)
+
+
+def test_doctor_without_a_route(flow):
+    """Where no way leads to the server, that is the cause"""
+    daemon = flow.own_daemon({"far": {"account": {"allow": "user:root"}, "auth": {"username": "x", "password": "x"},
+                                      "smtp": {"host": "192.0.2.1"}, "imap": {"host": "2001:db8::1"}}})
+    plain = daemon.command
+    # a network of its own, in which there is nothing but an idle loopback
+    daemon.command = lambda *more: ["unshare", "--net", *plain(*more)]
+    with daemon:
+        text = postern(flow, "--socket", daemon.socket_path, "doctor", "far", terminal=True, status=69)[0].replace("\r", "")
+    same(text.count("cause    there is no way from here to"), 2, text)
 
 
 WANTED = {
