@@ -28,6 +28,8 @@ struct cli {
 
 #define CLI_FORGIVEN 1 /* no exit status */
 
+/* 500ms, 30s, 5min, 1h; a bare number is seconds. */
+bool cli_read_time(const char *text, uint64_t *ret_ms);
 /* A message to stderr, with control characters neutralised; returns `status`. */
 int cli_fail(const struct cli *cli, int status, const char *fmt, ...) ATTR_PRINTF(3, 4);
 /* The same for an error of the library or the gateway, with the server's reply and the outcome. */

@@ -167,6 +167,9 @@ struct contents {
 
 static bool is_content(const json_t *value)
 {
+    /* a pipe comes before its size is known */
+    if (json_is_integer(json_object_get(value, "fd")) && json_object_size(value) == 1)
+        return true;
     return json_is_object(value) &&
            (json_is_integer(json_object_get(value, "fd")) || json_is_string(json_object_get(value, "text")) ||
             json_is_string(json_object_get(value, "base64"))) &&

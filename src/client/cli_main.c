@@ -51,8 +51,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* 500ms, 30s, 5min, 1h; a bare number is seconds. */
-static bool read_time(const char *text, uint64_t *ret_ms)
+bool cli_read_time(const char *text, uint64_t *ret_ms)
 {
     static const struct {
         const char *unit;
@@ -193,7 +192,7 @@ static int read_option(struct cli *cli, int opt)
         cli->raw = true;
         return -1;
     case OPT_TIMEOUT:
-        return read_time(optarg, &cli->timeout_ms)
+        return cli_read_time(optarg, &cli->timeout_ms)
                    ? -1
                    : cli_fail(cli, EX_USAGE, "--timeout: '%s' is not a time such as 500ms, 30s or 5min", optarg);
     case 'h':

@@ -29,12 +29,13 @@ static const char usage[] =
     "  -s, --state FILE      begin where the last run ended, which is kept in this file\n"
     "  -x, --exec COMMAND    run this by the shell for each event, which is its input as JSON; what it says is also in\n"
     "                        $POSTERN_KIND, _ACCOUNT, _MAILBOX, _UIDS, _UIDVALIDITY and _CURSOR\n"
+    "      --timeout TIME    no longer than that: 30s, 5min\n"
     "  -h, --help\n";
 
 static const struct option options[] = {
     {"kind", required_argument, NULL, 'k'},  {"cursor", required_argument, NULL, 'c'}, {"state", required_argument, NULL, 's'},
     {"exec", required_argument, NULL, 'x'},  {"account", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
 };
 
 struct followed {
@@ -360,6 +361,10 @@ static int take_options(struct watch *w, int argc, char **argv)
             break;
         case 'j':
             w->cli->json = true;
+            break;
+        case 't':
+            if (!cli_read_time(optarg, &w->cli->timeout_ms))
+                return cli_fail(w->cli, EX_USAGE, "--timeout: '%s' is no time (500ms, 30s, 5min)", optarg);
             break;
         case 'h':
             fputs(usage, stdout);

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import SOURCE, Skip
+from harness import SOURCE, Skip, same
 
 TEXT = (SOURCE / "README.md").read_text()
 BOUNCE = b"""From: MAILER-DAEMON@example.com\r
@@ -108,6 +108,88 @@ def test_operating(flow):
         play(flow, "doc/operating.md", home)
 
 
+def lines_of(document, word):
+    """The lines of its console blocks that hold the word."""
+    return [line for language, text in blocks(document) if language == "console" for line in text.splitlines() if word in line]
+
+
+def test_following(flow):
+    """The recipes that wait for mail run a command for it, and end with it"""
+    with tempfile.TemporaryDirectory() as home:
+        script = pathlib.Path(home) / "on-new-mail"
+        script.write_text('#!/bin/sh\necho "$POSTERN_KIND $POSTERN_UIDS" >>seen\ncat >>events\n')
+        script.chmod(0o755)
+        (pathlib.Path(home) / ".local" / "state").mkdir(parents=True)
+        environment = dict(os.environ, POSTERN_SOCKET=str(flow.daemon.socket_path), PATH=f"{flow.build}:{os.environ['PATH']}", HOME=home)
+        (watch,), (wait,) = lines_of("doc/recipes.md", "postern watch"), lines_of("doc/recipes.md", "postern wait")
+        following = [subprocess.Popen(["bash", "-c", prefix + line], cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                     for prefix, line in (("exec ", watch), ("", wait))]
+        try:
+            # one of them may not be there yet
+            for number in range(60):
+                flow.put("ann", flow.letter("ann@example.com", f"followed {number}"))
+                try:
+                    flow.wait_for(lambda: (pathlib.Path(home) / "events").exists() and following[1].poll() is not None, 1)
+                    break
+                except AssertionError:
+                    pass
+            said = following[1].communicate(timeout=30)[0]
+            same(following[1].returncode, 0, said)
+            assert "followed" in said, said
+            assert (pathlib.Path(home) / "seen").read_text().startswith("new "), (pathlib.Path(home) / "seen").read_text()
+            assert '"kind":"new"' in (pathlib.Path(home) / "events").read_text()
+            flow.wait_for((pathlib.Path(home) / ".local" / "state" / "ann.cursor").exists, what="the cursor")
+        finally:
+            for process in following:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+
+
+def manual_examples(page):
+    """The lines of a manual page's section of examples, as they are shown."""
+    section = re.split(r"^\.SH EXAMPLES?\n", (SOURCE / "man" / page).read_text(), flags=re.M)[1].split("\n.SH ")[0]
+    text = "\n".join(re.findall(r"^\.nf\n(.*?)^\.fi", section, re.S | re.M))
+    return re.sub(r"\\(.)", lambda found: {"e": "\\"}.get(found[1], found[1]), text)
+
+
+def test_manual_command(flow):
+    """The examples of postern(1) and posternd(8) work as they stand"""
+    user = flow.user()
+    flow.put(user, flow.letter(flow.mail.address(user), "for the manual", attachment=b"%PDF"))
+    with flow.own_daemon({"work": flow.account(user)}) as daemon, tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, POSTERN_SOCKET=str(daemon.socket_path), PATH=f"{flow.build}:{os.environ['PATH']}", PAGER="cat", HOME=folder)
+        with daemon.client() as client:
+            names = {"UID4711": client.call("pop3.list", account="work")["messages"][0]["id"],
+                     "4711": str(client.call("imap.search", account="work", query="ALL")["uids"][0])}
+        lines = manual_examples("postern.1").splitlines()
+        assert len(lines) >= 6, lines
+        lines.append(manual_examples("posternd.8").replace("/run/postern/postern.sock", str(daemon.socket_path)))
+        for line in lines:
+            for told, real in names.items():
+                line = line.replace(told, real)
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+            same(done.returncode, 0, f"{line}\n{done.stdout}{done.stderr}")
+        same('"result":{}' in done.stdout, True, done.stdout)
+        same(len([name for name in os.listdir(folder) if name == "mail.eml"]), 1)
+
+
+def test_manual_library(flow):
+    """The example of libpostern(3) is C"""
+    compiler = shutil.which("cc")
+    if not compiler:
+        raise Skip("no C compiler")
+    text = "#include <postern.h>\n#include <stdio.h>\nint main(void)\n{\n" + manual_examples("libpostern.3") + "\nreturn 0;\n}\n"
+    done = subprocess.run([compiler, "-Wall", "-Werror", "-fsyntax-only", f"-I{SOURCE}/src/client", "-x", "c", "-"], input=text, capture_output=True, text=True, timeout=60)
+    same(done.returncode, 0, done.stderr)
+
+
+def manual_configuration(text):
+    """The example of a generated page, as its configuration."""
+    section = text.split(".SH EXAMPLE\n")[1].split(".fi")[0]
+    return section[section.index("["):].replace("\n.RE\n", "\n")
+
+
 def test_keys(flow):
     """The keys that doc names are keys of the configuration"""
     keys = set(re.findall(r'^    \{"(\w+)"', (SOURCE / "src/daemon/config/config_keys.c").read_text(), re.M))
@@ -132,6 +214,29 @@ def test_configuration(flow):
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
         daemon.remove()
+
+
+def test_manual_configuration(flow):
+    """The account that postern-account(5) shows is a good one, and so is that of doc/operating.md"""
+    page = flow.build / "man" / "postern-account.5"
+    if not page.exists():
+        raise Skip("the manual page was not made")
+    wanted = [text for language, text in blocks("doc/operating.md") if language == "ini" and "accounts.d" in text]
+    for sample in [manual_configuration(page.read_text()), *wanted]:
+        daemon = flow.own_daemon({}, environment={"CREDENTIALS_DIRECTORY": "/nonexistent"})
+        try:
+            (daemon.folder / "accounts.d" / "work.password").write_text("x\n")
+            (daemon.folder / "accounts.d" / "work.password").chmod(0o600)
+            sample = re.sub(r"(user|group):(?!root)[\w-]+", r"\1:root", sample) + ("" if "username" in sample else "username = x\n")
+            path = daemon.write_account("work", {})
+            path = daemon.folder / "accounts.d" / "work.conf"
+            path.write_text(sample)
+            path.chmod(0o600)
+            done = subprocess.run(daemon.command("--test-config"), capture_output=True, text=True, timeout=20,
+                                  env=dict(os.environ, **daemon.environment))
+            same((done.returncode, done.stdout + done.stderr), (0, ""), sample)
+        finally:
+            daemon.remove()
 
 
 def test_paths(flow):

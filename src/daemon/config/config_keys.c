@@ -170,7 +170,9 @@ const struct config_key config_keys[] = {
      "A file with the password on its first line, not readable by others."},
     {"password_command", CONFIG_IN_AUTH, CONFIG_STRING, CONFIG_FOR_ALL, ONE_SECRET_FILE_ONLY, 1, 4096, NULL, NULL,
      offsetof(struct auth_config, secret.password_command),
-     "A line for /bin/sh that prints the password."},
+     "A line for /bin/sh that prints the password. The system's service runs it as the daemon's user and within its sandbox: without a home "
+     "folder, devices, terminal and capabilities, without others' processes, writing nothing but its own /tmp. So it can read a file or ask "
+     "a server, but no keyring, agent or token of a person's; for those there are `credential`, or a user's own service, which has no such bounds."},
     {"credential", CONFIG_IN_AUTH, CONFIG_NAME, CONFIG_FOR_ALL, ONE_SECRET_FILE_ONLY, 0, 0, NULL, NULL,
      offsetof(struct auth_config, secret.credential),
      "The name of a systemd credential (LoadCredential=) that holds the password."},
