@@ -89,7 +89,10 @@ bool cli_parse_date(const char *iso, time_t *ret);
 
 /* --- printing --- */
 
-/* The value for people, or as one line of JSON. 0, or EX_IOERR when it cannot be written. */
+/* As JSON with a line end. On a terminal, what could disturb it is written as \u escapes, and it is indented where asked for;
+ * elsewhere it is one line. 0 or an exit status. */
+int cli_print_json(const json_t *value, bool indented);
+/* The value for people, or as JSON. 0, or EX_IOERR when it cannot be written. */
 int cli_print(const struct cli *cli, const json_t *value);
 void cli_print_item(const struct cli *cli, json_t *item);
 /* Text with control characters, escapes and changes of direction shown as what they are. `lines`: LF and HT may stay.

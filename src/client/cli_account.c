@@ -407,6 +407,30 @@ static int try_account(struct account *a)
 
 /* --- writing --- */
 
+/* A user's own configuration begins with nothing; that of the machine is the package's. */
+static int make_folders(const struct account *a)
+{
+    char path[TEXT_MAX + 32];
+    if (getuid() == 0)
+        return 0;
+    for (const char *p = a->folder + 1; p; p = strchr(p + 1, '/')) { /* ~/.config may be new, too */
+        snprintf(path, sizeof(path), "%.*s", (int) (p - a->folder), a->folder);
+        if (*p == '/' && mkdir(path, 0700) < 0 && errno != EEXIST)
+            return cli_fail(a->cli, EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    }
+    if (mkdir(a->folder, 0700) < 0 && errno != EEXIST)
+        return cli_fail(a->cli, EX_CANTCREAT, "%s: %s", a->folder, strerror(errno));
+    snprintf(path, sizeof(path), "%s/accounts.d", a->folder);
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return cli_fail(a->cli, EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    snprintf(path, sizeof(path), "%s/postern.conf", a->folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return cli_fail(a->cli, EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    close(fd);
+    return 0;
+}
+
 /* A new file in the folder, which the daemon's group may read and nobody else; it takes its place in one step. */
 static int write_file(const struct account *a, int dir, const char *name, const char *text, bool replace)
 {
@@ -525,6 +549,8 @@ int cli_account(struct cli *cli, int argc, char **argv)
     guess_owner(&a);
     status = complete(&a);
     status = status ? status : get_secret(&a);
+    /* before anything is tried: a gateway of the user's starts with this configuration */
+    status = status ? status : make_folders(&a);
     status = status ? status : try_account(&a);
     status = status ? status : write_account(&a);
     if (!status)

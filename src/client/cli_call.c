@@ -68,22 +68,38 @@ void cli_reply_text(const json_t *reply, char *out, size_t size)
         snprintf(out + n, size - n, "%s", text);
 }
 
+/* What went wrong, in one line where the server's words say it all. */
+static void tell_error(const struct cli *cli, const struct postern_error *error, bool by_recipient)
+{
+    char reply[700], where[160] = "";
+    const json_t *data = json_object_get(error->data, "reply");
+    const char *stage = json_string_value(json_object_get(error->data, "stage"));
+    const char *said = json_string_value(json_object_get(data, "text"));
+    if (error->kind[0])
+        snprintf(where, sizeof(where), " (%.60s%s%.60s)", error->kind, stage ? ", at " : "", stage ? stage : "");
+    cli_reply_text(data, reply, sizeof(reply));
+    if (by_recipient)
+        cli_fail(cli, 0, "no recipient was taken%s", where);
+    else if (reply[0] && said && strcmp(said, error->message) == 0)
+        cli_fail(cli, 0, "the server said: %s%s", reply, where);
+    else
+        cli_fail(cli, 0, "%s%s", error->message, where);
+    if (reply[0] && !by_recipient && (!said || strcmp(said, error->message) != 0))
+        cli_fail(cli, 0, "the server said: %s", reply);
+}
+
 int cli_fail_error(const struct cli *cli, const struct postern_error *error)
 {
     char reply[700];
     size_t i;
     json_t *one;
     int status = cli_exit_status(error);
-    const char *stage = json_string_value(json_object_get(error->data, "stage"));
+    const json_t *rejected = json_object_get(error->data, "rejected");
     const char *meant = json_string_value(json_object_get(error->data, "did_you_mean"));
-    cli_fail(cli, status, "%s%s%s%s%s", error->message, error->kind[0] ? " (" : "", error->kind,
-             error->kind[0] && stage ? ", at " : "", error->kind[0] ? (stage ? stage : "") : "");
-    cli_reply_text(json_object_get(error->data, "reply"), reply, sizeof(reply));
-    if (reply[0])
-        cli_fail(cli, status, "the server said: %s", reply);
+    tell_error(cli, error, json_array_size(rejected) > 0);
     if (meant)
         cli_fail(cli, status, "did you mean '%s'?", meant);
-    json_array_foreach(json_object_get(error->data, "rejected"), i, one)
+    json_array_foreach(rejected, i, one)
     {
         cli_reply_text(json_object_get(one, "reply"), reply, sizeof(reply));
         const char *address = json_string_value(json_object_get(one, "address"));
@@ -397,6 +413,20 @@ static bool is_address_of(const char *address, const char *email)
     return address && email && slice_eq_ci(slice_of_str(address), slice_of_str(email));
 }
 
+static int fail_ambiguous(const struct cli *cli, enum cli_use use, const json_t *accounts)
+{
+    char names[400] = "";
+    size_t i, n = 0, told = 0;
+    json_t *one;
+    json_array_foreach(accounts, i, one)
+    {
+        if (!will_do(one, use) || n >= sizeof(names) - 80)
+            continue;
+        n += (size_t) snprintf(names + n, sizeof(names) - n, "%s%.64s", told++ ? ", " : "", cli_string(json_object_get(one, "name")));
+    }
+    return cli_fail(cli, EX_USAGE, "several accounts %s (%s): choose one with --account", use == CLI_SENDS ? "may send" : "can be read", names);
+}
+
 int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, const char *sender, char **ret_account,
                        char **ret_email)
 {
@@ -429,8 +459,7 @@ int cli_choose_account(struct cli *cli, enum cli_use use, const char *from, cons
     if (!name)
         status = n == 0 ? cli_fail(cli, EX_NOPERM, "there is no account %s",
                                    use == CLI_SENDS ? "through which you may send" : "that you may read by IMAP")
-                        : cli_fail(cli, EX_USAGE, "several accounts %s: choose one with --account",
-                                   use == CLI_SENDS ? "may send" : "can be read");
+                        : fail_ambiguous(cli, use, json_object_get(result, "accounts"));
     else if (!(*ret_account = strdup(name)) || (ret_email && email && !(*ret_email = strdup(email))))
         status = cli_fail(cli, EX_OSERR, "out of memory");
     json_decref(result);

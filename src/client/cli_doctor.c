@@ -37,7 +37,7 @@ static void show_certificate(const json_t *certificate)
         return;
     fputs("\n  certificate         for ", stdout);
     print_safe(cli_string(json_object_get(certificate, "names")));
-    fputs("; by ", stdout);
+    fputs("\n                      by ", stdout);
     print_safe(cli_string(json_object_get(certificate, "issuer")));
     if (cli_parse_date(until, &end)) {
         long days = (long) (difftime(end, time(NULL)) / 86400);

@@ -35,6 +35,7 @@ struct listing {
     bool unseen, threads, mailboxes;
     size_t columns;
     bool colours;
+    bool headed; /* the columns get a line of headings */
 };
 
 /* --- cells --- */
@@ -113,6 +114,12 @@ static void print_message(const struct listing *l, const json_t *m, unsigned dep
     size_t used = fixed + indent + (depth ? 2 : 0);
     cli_print_cell(cli_string(json_object_get(envelope, "subject")), l->columns > used + 10 ? l->columns - used : 10, true);
     puts(l->colours && unseen ? "\033[0m" : "");
+}
+
+static void print_heading(const struct listing *l)
+{
+    if (l->headed)
+        printf("%s%7s %-4s %-10s %-22s %6s SUBJECT%s\n", l->colours ? "\033[2m" : "", "UID", "", "DATE", "FROM", "SIZE", l->colours ? "\033[0m" : "");
 }
 
 /* --- messages --- */
@@ -208,8 +215,11 @@ static int list_messages(struct listing *l)
                                 json_object_get(found, "uidvalidity"), "messages");
         status = cli_print(l->cli, fetched);
     } else if (!status && l->threads && fetched) {
+        print_heading(l);
         status = print_threads(l, messages, page);
     } else if (!status) {
+        if (fetched)
+            print_heading(l);
         json_array_foreach(messages, i, m) print_message(l, m, 0);
     }
     if (!status && !l->cli->json && !l->cli->quiet) {
@@ -343,7 +353,8 @@ int cli_list(struct cli *cli, int argc, char **argv)
     int opt, status = -1;
     char *query = NULL;
     cli_terminal_size(&l.columns, &lines);
-    l.number = isatty(STDOUT_FILENO) ? lines - 3 : 50;
+    l.headed = isatty(STDOUT_FILENO) && !cli->quiet;
+    l.number = isatty(STDOUT_FILENO) ? lines - 4 : 50;
     l.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     cli->output = NULL;
     optind = 0; /* and not 1: the options may stand anywhere */

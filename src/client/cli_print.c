@@ -4,6 +4,7 @@
 #include "utf8.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 #include <wchar.h>
 
 #define CELL_MAX 60 /* columns that one cell of a table may take */
@@ -357,12 +358,36 @@ static void print_value(const char *name, const json_t *value, unsigned depth)
     free(text);
 }
 
+int cli_print_json(const json_t *value, bool indented)
+{
+    bool terminal = isatty(STDOUT_FILENO);
+    char *text = json_dumps(value, (terminal && indented ? (size_t) JSON_INDENT(2) : (size_t) JSON_COMPACT) | JSON_ENCODE_ANY);
+    if (!text)
+        return EX_OSERR;
+    size_t len = strlen(text);
+    for (size_t i = 0, n; terminal && i < len; i += n) {
+        uint32_t c;
+        n = utf8_decode(text + i, len - i, &c);
+        if (n == 0 || c == '\n' || !is_hostile(c))
+            fwrite(text + i, 1, n = n ? n : 1, stdout);
+        else if (c < 0x10000)
+            printf("\\u%04x", c);
+        else
+            printf("\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+    }
+    if (!terminal)
+        fwrite(text, 1, len, stdout);
+    putchar('\n');
+    free(text);
+    return 0;
+}
+
 int cli_print(const struct cli *cli, const json_t *value)
 {
     if (cli->json) {
-        if (json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
-            return EX_IOERR;
-        putchar('\n');
+        int status = cli_print_json(value, true);
+        if (status)
+            return status;
     } else if (json_is_object(value) && json_object_size(value) == 0) {
         if (!cli->quiet)
             puts("done");

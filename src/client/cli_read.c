@@ -89,6 +89,19 @@ static void print_addresses(const char *name, const json_t *list)
     putchar('\n');
 }
 
+/* In the reader's time; what is no date is shown as what it is. */
+static void print_date(const char *iso)
+{
+    char text[64] = "";
+    time_t at;
+    struct tm tm;
+    if (cli_parse_date(iso, &at) && localtime_r(&at, &tm))
+        strftime(text, sizeof(text), "%a %e %b %Y %H:%M %z", &tm);
+    fputs("Date: ", stdout);
+    cli_print_text(stdout, text[0] ? text : iso, strlen(text[0] ? text : iso), false);
+    putchar('\n');
+}
+
 static void print_headers(const struct reading *r, const json_t *message)
 {
     static const struct {
@@ -112,7 +125,8 @@ static void print_headers(const struct reading *r, const json_t *message)
     }
     for (i = 0; i < ARRAY_LEN(lists); i++)
         print_addresses(lists[i].title, json_object_get(message, lists[i].member));
-    printf("Date: %s\nSubject: ", cli_string(json_object_get(message, "date")));
+    print_date(cli_string(json_object_get(message, "date")));
+    fputs("Subject: ", stdout);
     const char *subject = cli_string(json_object_get(message, "subject"));
     cli_print_text(stdout, subject, strlen(subject), false);
     putchar('\n');

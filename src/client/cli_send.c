@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define BODY_MAX (8u << 20)
+#define TOLD_RECIPIENTS 5
 
 static const char usage[] = "usage: postern send [OPTION]... [RECIPIENT]...\n"
                             "Sends a mail; its text comes from stdin.\n"
@@ -279,6 +280,26 @@ static int print_mail(struct sending *s, const json_t *result)
     return fflush(stdout) == 0 ? 0 : EX_IOERR;
 }
 
+/* To whom, and what the server said: its number for the mail is in there. */
+static void tell_sent(const json_t *result)
+{
+    const json_t *accepted = json_object_get(result, "accepted");
+    size_t n = json_array_size(accepted);
+    char reply[700];
+    fputs(n ? "sent to " : "sent to nobody", stdout);
+    for (size_t i = 0; i < n && i < TOLD_RECIPIENTS; i++) {
+        const char *address = cli_string(json_array_get(accepted, i));
+        fputs(i ? ", " : "", stdout);
+        cli_print_text(stdout, address, strlen(address), false);
+    }
+    if (n > TOLD_RECIPIENTS)
+        printf(" and %zu more", n - TOLD_RECIPIENTS);
+    cli_reply_text(json_object_get(result, "reply"), reply, sizeof(reply));
+    fputs(reply[0] ? ": " : "", stdout);
+    cli_print_text(stdout, reply, strlen(reply), false);
+    putchar('\n');
+}
+
 static int print_sent(struct sending *s, const json_t *result)
 {
     size_t i;
@@ -287,12 +308,13 @@ static int print_sent(struct sending *s, const json_t *result)
     if (s->cli->json)
         status = cli_print(s->cli, result);
     else if (!s->cli->quiet)
-        printf("sent to %zu\n", json_array_size(json_object_get(result, "accepted")));
+        tell_sent(result);
     json_array_foreach(json_object_get(result, "rejected"), i, one)
     {
         const char *address = json_string_value(json_object_get(one, "address"));
-        const char *text = json_string_value(json_object_get(json_object_get(one, "reply"), "text"));
-        status = cli_fail(s->cli, EX_UNAVAILABLE, "refused: %s: %s", address ? address : "?", text ? text : "");
+        char reply[700];
+        cli_reply_text(json_object_get(one, "reply"), reply, sizeof(reply));
+        status = cli_fail(s->cli, EX_UNAVAILABLE, "refused: %s: %s", address ? address : "?", reply);
     }
     return status;
 }

@@ -133,7 +133,7 @@ static int show_status(struct cli *cli)
         duration_text(number_of(status, "uptime"), up);
         bytes_text(number_of(memory, "spools") + number_of(memory, "requests"), used);
         bytes_text(number_of(memory, "max"), max);
-        printf("postern %s, up %s, %lld client%s, %s of %sB in use\n", cli_string(json_object_get(status, "version")), up,
+        printf("postern %s, up %s, %lld client%s, memory %s of %s\n", cli_string(json_object_get(status, "version")), up,
                (long long) number_of(status, "clients"), number_of(status, "clients") == 1 ? "" : "s", used, max);
         print_pools(list, columns);
         if (json_array_size(json_object_get(status, "accounts")) > 0)

@@ -164,8 +164,7 @@ static int tell(struct watch *w, const json_t *event)
     if (w->cli->quiet || w->command)
         return 0;
     if (w->cli->json) {
-        json_dumpf(event, stdout, JSON_COMPACT);
-        putchar('\n');
+        cli_print_json(event, false);
     } else {
         print_event(event);
     }
