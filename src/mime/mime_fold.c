@@ -160,7 +160,29 @@ static int put_word(struct mime_fold *f, struct slice s, bool base64)
     return mime_fold_token(f, slice_of(word, n));
 }
 
-/* Encoded words for the whole of `s`, broken between characters, in the shorter of the two encodings. */
+/* How many bytes of `s`, which end with a character, one word of `room` characters holds. *ret_whole: the longest such piece
+ * whose base64 needs no padding; 0 where there is none. */
+static size_t word_take(struct slice s, bool base64, size_t room, size_t *ret_whole)
+{
+    size_t take = 0, width = 0;
+    *ret_whole = 0;
+    while (take < s.len) {
+        size_t n = utf8_char_len(s.data + take, s.len - take), w = 0;
+        for (size_t k = 0; k < n; k++)
+            w += q_width((unsigned char) s.data[take + k]);
+        if (n == 0 || WORD_FRAME + (base64 ? base64_encoded_len(take + n) : width + w) > room)
+            break;
+        take += n;
+        width += w;
+        if (take % 3 == 0)
+            *ret_whole = take;
+    }
+    return take;
+}
+
+/* Encoded words for the whole of `s`, broken between characters, in the shorter of the two encodings. Some readers take
+ * the base64 of neighbouring words as one and lose all that follows on padding: only the last of them has any. Where no
+ * character ends so that this can be, a character in the other encoding goes before; after at most two of them it can. */
 static int put_words(struct mime_fold *f, struct slice s)
 {
     size_t q = 0;
@@ -174,19 +196,15 @@ static int put_words(struct mime_fold *f, struct slice s)
          * what is left of the line when that is worth it. */
         size_t left = f->column + 1 < MIME_FOLD_AT - 2 ? MIME_FOLD_AT - 2 - f->column - 1 : 0;
         size_t room = !one && left >= WORD_FRAME + 16 ? MIN(left, (size_t) WORD_MAX) : WORD_MAX;
-        size_t take = 0, width = 0;
-        while (take < s.len) {
-            size_t n = utf8_char_len(s.data + take, s.len - take), w = 0;
-            for (size_t k = 0; k < n; k++)
-                w += q_width((unsigned char) s.data[take + k]);
-            if (n == 0 || WORD_FRAME + (base64 ? base64_encoded_len(take + n) : width + w) > room)
-                break;
-            take += n;
-            width += w;
-        }
+        size_t whole, take = word_take(s, base64, room, &whole);
         if (take == 0)
             return -EILSEQ; /* callers have checked that it is UTF-8 */
-        r = put_word(f, slice_to(s, take), base64);
+        bool in_q = !base64;
+        if (base64 && take < s.len) {
+            in_q = whole == 0;
+            take = in_q ? utf8_char_len(s.data, s.len) : whole;
+        }
+        r = put_word(f, slice_to(s, take), !in_q);
         s = slice_from(s, take);
     }
     return r;

@@ -66,3 +66,11 @@ EXTRA_DIST += tests/corpus/README.md
 EXTRA_DIST += tests/corpus/differ.py
 EXTRA_DIST += tests/corpus/generate.py
 EXTRA_DIST += tests/corpus/voters
+
+# ten thousand messages built, and read back by whatever reads messages: make roundtrip ROUNDTRIP='--count 500'
+EXTRA_DIST += tests/roundtrip/README.md tests/roundtrip/compare.py tests/roundtrip/gmime_read.c tests/roundtrip/letters.py \
+	tests/roundtrip/mailparser_read.js tests/roundtrip/readers.py tests/roundtrip/run
+roundtrip: all
+	$(top_srcdir)/tests/roundtrip/run --build $(abs_top_builddir) $(ROUNDTRIP)
+check-full: roundtrip
+.PHONY: roundtrip check-full
