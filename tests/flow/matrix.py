@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Runs tables of cases, each a fake server that fails in its own way and what a call must say of it, many at once on one daemon."""
+"""Runs tables of cases, each a fake server that fails in its own way and what a call must say of it, many at once on one daemon.
+
+How long a daemon waits in a case is short, and longer on a machine that is slow. Where a few cases fail they are played once more, one after
+the other: a server that a busy machine let wait too long is no fault of the daemon's."""
 
 import base64
 import concurrent.futures
+import copy
 import os
+import re
 import threading
 import time
 
-from harness import RpcError, same
+from harness import WAIT_S, RpcError, same, slow
 
 LIMIT_MS = 800          # of every wait that an account of a case has
 WAITS = {"connect_timeout": f"{LIMIT_MS}ms", "timeout": f"{LIMIT_MS}ms", "data_timeout": f"{LIMIT_MS}ms"}
@@ -15,6 +20,8 @@ PASSWORD = "geheim-7"
 AT_ONCE = 12
 POISON = ("protocol", "timeout", "disconnected", "limit")
 FLOOD_MAX = 16 << 20      # what kernels hold is in it
+SECOND_MAX = 5            # more cases that fail are no accident
+scale = 1.0               # of all waits, as slow as the machine is
 
 
 def slack_s():
@@ -32,6 +39,15 @@ class Case:
 
     def option(self, name, otherwise=None):
         return self.options.get(name, otherwise)
+
+    def anew(self):
+        """The same, never played."""
+        fresh = copy.copy(self)
+        fresh.scripts, fresh.options = copy.deepcopy((self.scripts, self.options))
+        for given in (fresh.options.get("params"), fresh.options.get("call")):      # how long the call itself may take
+            if given and "timeout" in given:
+                given["timeout"] = int(given["timeout"] * scale)
+        return fresh
 
 
 class Pulse:
@@ -56,6 +72,11 @@ class Pulse:
         self.over = True
         self.thread.join()
         self.client.close()
+
+
+def at_the_handshake(step, wanted):
+    """What a fault there may be called besides: a daemon that was busy finds bytes in clear right behind the agreement to start TLS."""
+    return {"either": [wanted, ("protocol", "tls", "none", "later")]} if step == "handshake" else {}
 
 
 def forms(password):
@@ -89,7 +110,7 @@ def play(daemon, account, case, call, again, pulse):
             wrong += filter(None, [case.options["check"](case, result)])
         if case.server.connections != case.option("connections", case.server.connections):
             wrong.append(f"there were {case.server.connections} connections")
-        if took > case.limit_ms / 1000 + slack_s() + pulse.worst:
+        if took > case.limit_ms * scale / 1000 + slack_s() + pulse.worst:
             wrong.append(f"took {took:.2f} s")
         if case.server.flooded > FLOOD_MAX:
             wrong.append(f"{case.server.flooded} bytes of an endless answer were taken")
@@ -114,16 +135,28 @@ def play(daemon, account, case, call, again, pulse):
 
 def run(flow, section, cases, make, call, again, settings=None, environment=None):
     """All of them on a daemon of their own; raises with all that was wrong."""
-    with flow.own_daemon(accounts(flow, section, cases, make), settings, environment) as daemon:
-        files = daemon.files()
-        run_on(daemon, cases, call, again)
-        flow.wait_for(lambda: not daemon.files() - files, what="the end of all descriptors")
+    global scale
+    scale = slow()
 
-
-def run_on(daemon, cases, call, again):
+    def play_all(played, at_once):
+        with flow.own_daemon(accounts(flow, section, played, make), settings, environment) as daemon:
+            files = daemon.files()
+            failures = run_on(daemon, played, call, again, at_once)
+            flow.wait_for(lambda: not daemon.files() - files, WAIT_S, what="the end of all descriptors")
+        return failures
     same(len(cases), len({case.name for case in cases}), "names of cases")
-    failures = []
-    with Pulse(daemon) as pulse, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+    failures = play_all([case.anew() for case in cases], AT_ONCE)
+    if 0 < len(failures) <= SECOND_MAX:
+        for name, wrong in failures.items():
+            print(f"once more: {name}: {wrong}")
+        failures = play_all([case.anew() for case in cases if case.name in failures], 1)
+    assert not failures, f"{len(failures)} of {len(cases)}:\n" + "\n".join(f"{name}: {wrong}" for name, wrong in sorted(failures.items()))
+
+
+def run_on(daemon, cases, call, again, at_once):
+    """{name: what is wrong with it} of those that failed."""
+    failures = {}
+    with Pulse(daemon) as pulse, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         jobs = {pool.submit(play, daemon, case.name, case, call, again, pulse): case for case in cases}
         for job in concurrent.futures.as_completed(jobs):
             try:
@@ -131,16 +164,25 @@ def run_on(daemon, cases, call, again):
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
             if wrong:
-                failures.append(f"{jobs[job].name}: {wrong}")
+                failures[jobs[job].name] = wrong
     # Of those that failed nothing is left; a pool may keep one that works.
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline and any(len(case.server.still_open()) > 1 for case in cases):
         time.sleep(0.05)
-    failures += [f"{case.name}: {len(case.server.still_open())} connections were left open" for case in cases
-                 if len(case.server.still_open()) > 1]
     for case in cases:
+        if len(case.server.still_open()) > 1:
+            failures.setdefault(case.name, f"{len(case.server.still_open())} connections were left open")
         case.server.close()
-    assert not failures, f"{len(failures)} of {len(cases)}:\n" + "\n".join(sorted(failures))
+    return failures
+
+
+def scaled(keys):
+    """The waits among the keys, longer on a slow machine."""
+    found = dict(keys)
+    for name in WAITS:
+        if name in found and (given := re.fullmatch(r"(\d+)(ms|s)", str(found[name]))):
+            found[name] = f"{int(int(given[1]) * scale * (1 if given[2] == 'ms' else 1000))}ms"
+    return found
 
 
 def accounts(flow, section, cases, make):
@@ -158,5 +200,5 @@ def accounts(flow, section, cases, make):
         login = {"username": None, "password": None}
         if case.option("login"):
             login = {"username": "ann", "password": None, "token": PASSWORD} if case.option("token") else {"username": "ann", "password": PASSWORD}
-        found[case.name] = flow.account("ann", **{"account": {"senders": "*"}, "auth": login, section: keys})
+        found[case.name] = flow.account("ann", **{"account": {"senders": "*"}, "auth": login, section: scaled(keys)})
     return found

@@ -11,7 +11,7 @@ import test_pop3_matrix as pop3
 import test_smtp_matrix as smtp
 from fake_mail import silent
 from fake_pop3 import LETTERS, FakePop3
-from harness import Client, RpcError, same, text_of
+from harness import WAIT_S, Client, RpcError, same, slow, text_of
 from matrix import Case
 
 FULL = bool(os.environ.get("POSTERN_FULL"))      # make check-full
@@ -26,8 +26,11 @@ class Stall:
     def __init__(self):
         self.go = threading.Event()
 
+    def __deepcopy__(self, _):
+        return type(self)()     # never played
+
     def __call__(self, wire, usual):
-        self.go.wait(20)
+        self.go.wait(WAIT_S)
         wire.send("" if usual.startswith("\x16") else usual)      # a handshake goes on by itself
 
 
@@ -53,7 +56,7 @@ class StallThenEnd(Stall):
     """The same, and then it is gone."""
 
     def __call__(self, wire, usual):
-        self.go.wait(20)
+        self.go.wait(WAIT_S)
         wire.close()
 
 
@@ -78,9 +81,9 @@ def meet(client, account, case):
     if isinstance(act, SecondTime):
         act.step, reached = case.options["step"], act.reached
     caller = Client(client.path) if way == "leave" else client
-    number, case.session = case.options["begin"](caller, account, {"timeout": 900} if way == "deadline" else {})
+    number, case.session = case.options["begin"](caller, account, {"timeout": int(900 * matrix.scale)} if way == "deadline" else {})
     try:
-        assert reached.wait(15), "the step was not reached"
+        assert reached.wait(WAIT_S), "the step was not reached"
         time.sleep(0.1)         # what was answered before has come
         began = time.monotonic()
         if way == "leave":
@@ -389,10 +392,10 @@ def neighbours(flow, section, server, first, second, third, who, way):
     with flow.own_daemon({"fake": account}) as daemon, daemon.client() as stays, daemon.client() as other:
         third(stays)        # the connection stands
         leaves = Client(daemon.socket_path)
-        how = {"timeout": 700} if way == "deadline" else {}
+        how = {"timeout": int(700 * slow())} if way == "deadline" else {}
         callers = [leaves, stays] if who == "first" else [stays, leaves]
         numbers = [first(callers[0], how if who == "first" else {})]
-        assert reached.wait(10)
+        assert reached.wait(WAIT_S)
         numbers.append(second(callers[1], how if who == "second" else {}))
         time.sleep(0.2)
         end(leaves, numbers[0 if who == "first" else 1], way)

@@ -7,7 +7,7 @@ import matrix
 import test_imap_matrix as imap
 from fake_imap_steps import LETTERS, FakeImapSteps
 from fake_mail import silent
-from harness import RpcError, same, text_of
+from harness import WAIT_S, RpcError, same, span, text_of
 from test_cancel import WAYS, Stall, after_a_stuck_login, cases, meet, neighbours
 
 
@@ -95,11 +95,11 @@ def test_neighbour_of_a_stuck_one(flow):
     """IMAP: what waits behind an answer that never comes runs on another connection"""
     server = FakeImapSteps({"fetch": silent})
     account = flow.account("ann", imap=dict(host="127.0.0.1", port=server.port, tls="none", implicit_tls="no", ca_file=None, pool_size=1, allow_plaintext_auth="yes",
-                                            timeout="800ms"), auth={"password": server.password})
+                                            timeout=span(800)), auth={"password": server.password})
     reached = server.watch("fetch")
     with flow.own_daemon({"fake": account}) as daemon, daemon.client() as one, daemon.client() as other:
         number = one.begin("imap.fetch", account="fake", uids=[1])
-        assert reached.wait(10)
+        assert reached.wait(WAIT_S)
         behind = other.begin("imap.fetch", account="fake", uids=[2])
         same(one.call("rpc.cancel", id=number), {"found": True})
         same(text_of(other.finish(behind)[0]["messages"][0]["sections"]["BODY[]"]), LETTERS[1])

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from harness import INVALID_PARAMS, SOURCE, Client, Closed, RpcError, Skip, memfd, read_all, same, text_of
+from harness import INVALID_PARAMS, SOURCE, WAIT_S, Client, Closed, RpcError, Skip, memfd, read_all, same, slow, text_of
 
 ACCOUNTS = {
     "for-parsing": {"account": {"allow": "user:nobody"}},       # a user without any right may not parse either
@@ -115,7 +115,7 @@ def test_content_forms(flow):
 def stuck_files(count):
     """Descriptors of a file on a file system that never answers; nothing may be forked while they are held."""
     mine, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    mine.settimeout(10)
+    mine.settimeout(WAIT_S)
     helper = subprocess.Popen([sys.executable, "-B", str(SOURCE / "tests" / "flow" / "stuck_fs.py"), str(count)], stdout=its, stderr=subprocess.DEVNULL)
     its.close()
     files = array.array("i")
@@ -164,7 +164,7 @@ def test_stuck_file_system(flow):
         client = flow.client()
         began = time.monotonic()
         client.fails("timeout", "mail.parse", fds=[mine[0]], raw={"fd": 0}, timeout=500)
-        assert time.monotonic() - began < 1.5, f"took {time.monotonic() - began:.1f} s"
+        assert time.monotonic() - began < 10, f"took {time.monotonic() - began:.1f} s"
         # and with a client that is gone at once
         with flow.daemon.client() as gone:
             gone.send({"jsonrpc": "2.0", "id": 1, "method": "mail.parse", "params": {"raw": {"fd": 0}}, "fds": 1}, [mine[1]])
@@ -174,8 +174,8 @@ def test_stuck_file_system(flow):
         unclaimed.send({"jsonrpc": "2.0", "id": 1, "method": "gateway.ping"}, mine)
         unclaimed.until_closed()
         stop.set()
-        pinger.join(5)
-        assert worst < 0.25, f"a ping beside it took {worst * 1000:.0f} ms"
+        pinger.join(WAIT_S)
+        assert worst < slow(), f"a ping beside it took {worst * 1000:.0f} ms"
     flow.wait_for(lambda: can_parse(flow), what="a free reader")
 
 
@@ -191,7 +191,7 @@ def test_stuck_at_the_end(flow):
                 time.sleep(0.2)
                 began = time.monotonic()
                 same(daemon.stop(), None, "the daemon's end")
-                assert time.monotonic() - began < 8, f"took {time.monotonic() - began:.1f} s"
+                assert time.monotonic() - began < 30, f"took {time.monotonic() - began:.1f} s"
                 client.until_closed()
         daemon.start()
         with daemon.client() as client:
@@ -209,18 +209,18 @@ def test_stuck_file_readers(flow):
         os.write(ready, b"x")
         os.read(go, 1)
         with Client(path) as client:
-            return client.call("mail.parse", fds=[memfd(MESSAGE, seal=False)], raw={"fd": 0}, timeout=1000)["size"]
+            return client.call("mail.parse", fds=[memfd(MESSAGE, seal=False)], raw={"fd": 0}, timeout=10000)["size"]
     other = []
     waiter = threading.Thread(target=lambda: other.append(flow.as_user("nobody", as_another)), daemon=True)
     waiter.start()
     os.read(told_ready, 1)
     with stuck_files(8) as mine:
         clients = [flow.client() for _ in mine]
-        numbers = [client.begin("mail.parse", fds=[descriptor], raw={"fd": 0}, timeout=1500)
+        numbers = [client.begin("mail.parse", fds=[descriptor], raw={"fd": 0}, timeout=15000)
                    for client, descriptor in zip(clients, mine)]
         time.sleep(0.2)
         os.write(start, b"x")
-        waiter.join(10)
+        waiter.join(WAIT_S)
         same(other, [len(MESSAGE)], "another user's file")
         kinds = []
         for client, number in zip(clients, numbers):

@@ -3,7 +3,7 @@
 
 import time
 
-from harness import Flow, same
+from harness import Flow, same, slow
 
 MESSAGE = {"from": "ann@example.com", "to": "x@sink.example.com", "text": "hello"}
 PROTOCOLS = {"smtp": ("smtp.send", {"message": MESSAGE}), "imap": ("imap.list", {}), "pop3": ("pop3.list", {})}
@@ -87,7 +87,7 @@ def test_closed_port(flow):
     # those who go to the same place by another account hear the same reason while it is left alone
     for error in failing(flow, "closed-too", "connect", {"connect"}):
         assert "refused" in error.message.lower(), error.message
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * slow()
 
 
 def test_unknown_host(flow):
@@ -135,11 +135,11 @@ def test_backoff(flow):
     for _ in range(20):
         began = time.monotonic()
         error = client.fails("connect", "imap.list", account="closed")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3 * slow()
     same(error.data["stage"], "connect")
     began = time.monotonic()
     client.call("imap.list", account="ann")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5 * slow()
 
 
 def test_no_secrets(flow):

@@ -10,7 +10,7 @@ import threading
 import time
 
 from fake_imap import FakeImap
-from harness import INVALID_PARAMS, same
+from harness import INVALID_PARAMS, WAIT_S, same, slow
 from test_command import postern
 
 CAPABILITIES = "IMAP4rev1 UIDPLUS MOVE LITERAL+ IDLE"
@@ -65,8 +65,8 @@ def test_idle_session(flow):
     client.call("imap.select", session=session, mailbox="INBOX")
     begun = time.monotonic()
     same(client.call("imap.idle", session=session, timeout=700), {"responses": []})
-    assert 0.6 < time.monotonic() - begun < 10, time.monotonic() - begun
-    call = client.begin("imap.idle", session=session, timeout=15000)
+    assert 0.6 < time.monotonic() - begun < WAIT_S, time.monotonic() - begun
+    call = client.begin("imap.idle", session=session, timeout=30000)
     client.call("gateway.ping")
     time.sleep(0.3)
     flow.put(user, flow.letter("bob@example.com", "news"))
@@ -95,7 +95,7 @@ def test_idle_streams(flow):
             idler.said("* 2 FETCH (UID 12 FLAGS (\\Seen a) MODSEQ (5))\r\n* VANISHED 3:4\r\n")
         teller = threading.Thread(target=talk)
         teller.start()
-        items, result = client.streamed("imap.idle", session=session, timeout=1200)
+        items, result = client.streamed("imap.idle", session=session, timeout=int(1200 * slow()))
         teller.join()
         same(items, [{"name": "EXISTS", "number": 4}, {"name": "OK", "text": "Still here"},
                      {"name": "FETCH", "number": 2, "uid": 12, "flags": ["\\Seen", "a"], "modseq": 5}, {"name": "VANISHED", "text": "3:4"}])
@@ -473,7 +473,7 @@ def test_events_goodbye_alone(flow):
         begun = time.monotonic()
         played.idler.said("* BYE that was long enough\r\n")
         same([one.next("down")["kind"], one.next("up")["kind"]], ["down", "up"])
-        assert time.monotonic() - begun < 5, time.monotonic() - begun
+        assert time.monotonic() - begun < 20, time.monotonic() - begun
 
 
 def test_events_inline(flow):

@@ -8,7 +8,7 @@ import matrix
 from fake_imap_steps import LETTERS, FakeImapSteps
 from fake_mail import after, binary, both, drip, endless, endless_line, fin, garbage, late, partial, partial_fin, rst, silent, then, twice
 from harness import RpcError, same, text_of
-from matrix import Case
+from matrix import Case, at_the_handshake
 
 # what no server may say where an answer is due
 NONSENSE = {"garbage": garbage, "binary": binary, "empty": "\r\n", "wrong-tag": "X9 OK done\r\n", "tag-alone": "%\r\n", "status": "% FINE x\r\n",
@@ -298,7 +298,7 @@ def tls_cases():
     read = pooled("imap.status", mailbox="INBOX", items=["MESSAGES"])
 
     def case(step, name, wanted, act, **more):
-        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, run=read, **more)
+        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, run=read, **at_the_handshake(step, wanted), **more)
 
     for name, (text, retry) in REFUSED.items():
         yield case("starttls", name, ("tls", "tls", "none", retry), text)

@@ -6,7 +6,7 @@ import time
 
 from fake_mail import fin, late
 from fake_pop3 import FakePop3
-from harness import RpcError, same, text_of
+from harness import RpcError, same, span, text_of
 
 LETTERS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(1, 41)]
 
@@ -112,12 +112,12 @@ def test_kept_ids(flow):
 def test_unread_pipe(flow):
     """Who does not read the pipe that was asked for loses the call after client_stall, and others their turn no longer than that"""
     big = b"Subject: big\r\n\r\n" + (b"y" * 70 + b"\r\n") * 60000
-    server, daemon = served(flow, big, LETTERS[1], changes={"timeout": "10s"}, settings={"client_stall": "600ms"})
+    server, daemon = served(flow, big, LETTERS[1], changes={"timeout": "30s"}, settings={"client_stall": span(600)})
     with daemon as daemon, daemon.client() as client, daemon.client() as other:
         answer, (pipe,) = client.call_fds("pop3.retr", account="fake", id="id-1", content="pipe")
         begun = time.monotonic()
         same(text_of(other.call("pop3.retr", account="fake", id="id-2")["raw"]), LETTERS[1])
-        assert time.monotonic() - begun < 3, "the other waited"
+        assert time.monotonic() - begun < 20, "the other waited"
         os.close(pipe)
         flow.wait_for(lambda: client.notes or client.collect(1), what="the word that it failed")
         same([(note["method"], note["params"]["error"]["data"]["limit"]) for note in client.notes if note["method"] == "failed"], [("failed", "client_stall")])
@@ -206,7 +206,7 @@ def test_locked(flow):
         session = client.call("pop3.open", account="fake")["session"]
         begun = time.monotonic()
         other.fails("busy", "pop3.stat", account="fake")
-        assert 0.4 < time.monotonic() - begun < 5
+        assert 0.4 < time.monotonic() - begun < 20
         waiting = other.begin("pop3.stat", account="fake")
         client.call("pop3.quit", session=session)
         same(other.finish(waiting)[0]["count"], 3)

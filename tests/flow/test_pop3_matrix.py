@@ -9,7 +9,7 @@ from fake_mail import (after, binary, both, drip, endless, endless_line, fin, ga
                        twice)
 from fake_pop3 import LETTERS, FakePop3
 from harness import RpcError, same, text_of
-from matrix import Case
+from matrix import Case, at_the_handshake
 
 # what no server may say where a status is due
 NONSENSE = {"garbage": garbage, "binary": binary, "empty": "\r\n", "plus": "+\r\n", "glued": "+OKAY\r\n", "minus": "-ERROR\r\n",
@@ -239,7 +239,7 @@ def tls_cases():
     read = pooled("pop3.stat")
 
     def case(step, name, wanted, act, **more):
-        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, run=read, **more)
+        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, run=read, **at_the_handshake(step, wanted), **more)
 
     for name, (text, retry) in REFUSED.items():
         yield case("stls", name, ("tls", "tls", "none", retry), text)

@@ -7,7 +7,7 @@ import matrix
 from fake_mail import (FakeSmtp, after, binary, both, drip, endless, endless_line, fin, garbage, late, partial, partial_fin, rst,
                        silent, then, twice)
 from harness import same
-from matrix import Case
+from matrix import Case, at_the_handshake
 
 TO = ["b@example.com", "c@example.com"]
 LATER = "451 4.3.0 later\r\n"
@@ -115,7 +115,7 @@ def login_cases():
 
 def tls_cases():
     def case(step, name, wanted, act, **more):
-        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, **more)
+        return Case(f"tls-{step.replace('_', '-')}-{name}", wanted, {step: act}, tls=True, login=True, **at_the_handshake(step, wanted), **more)
 
     for name, text, retry in (("454", "454 4.7.0 no\r\n", "later"), ("5xx", "502 5.5.1 no\r\n", "no"), ("250", "250 fine\r\n", "no"),
                               ("3xx", "334 \r\n", "no"), ("421", "421 4.3.2 away\r\n", "later")):

@@ -5,7 +5,7 @@ import time
 
 from fake_mail import after, both, fin, late, rst, silent, then
 from fake_pop3 import LETTERS, FakePop3
-from harness import INVALID_PARAMS, RpcError, same, text_of
+from harness import INVALID_PARAMS, RpcError, same, span, text_of
 
 
 class against:
@@ -13,7 +13,7 @@ class against:
 
     def __init__(self, flow, *scripts, keys=None, settings=None, **more):
         self.server = FakePop3(*scripts, **more)
-        self.daemon = flow.own_daemon({"a": self.server.account(flow, **dict({"timeout": "800ms"}, **(keys or {})))}, settings)
+        self.daemon = flow.own_daemon({"a": self.server.account(flow, **dict({"timeout": span(800)}, **(keys or {})))}, settings)
 
     def __enter__(self):
         self.daemon.__enter__()
@@ -108,7 +108,7 @@ def test_deleted_for_sure(flow):
     for step, act, kind, outcome in (("quit", fin, "disconnected", "unknown"), ("quit", rst, "disconnected", "unknown"), ("quit", silent, "timeout", "unknown"),
                                      ("quit", "-ERR some remain\r\n", "rejected", "unknown"), ("dele", "-ERR no\r\n", "rejected", "none"),
                                      ("dele", silent, "timeout", "none")):
-        with against(flow, {step: act}, keys={"data_timeout": "800ms"}) as (server, client):
+        with against(flow, {step: act}, keys={"data_timeout": span(800)}) as (server, client):
             error = client.fails(kind, "pop3.delete", account="a", id="id-2")
             same((error.data["outcome"], len(server.said("QUIT"))), (outcome, int(step == "quit")))
             same(len(server.drop), 2 if step == "quit" else 3)
@@ -119,11 +119,11 @@ def test_deleted_for_sure(flow):
 
 def test_one_session_a_maildrop(flow):
     """A maildrop has one connection at a time; who waits is told when it takes too long, and a server's lock is no wrong password"""
-    with against(flow, keys={"queue_timeout": "500ms", "pool_size": 3}, always={"stat": late(0.05)}) as (server, client):
+    with against(flow, keys={"queue_timeout": span(500), "pool_size": 3}, always={"stat": late(0.05)}) as (server, client):
         numbers = [client.begin("pop3.stat", account="a") for _ in range(10)]
         for number in numbers:
             same(client.finish(number)[0]["count"], 3)
-    with against(flow, keys={"queue_timeout": "500ms"}) as (server, client):
+    with against(flow, keys={"queue_timeout": span(500)}) as (server, client):
         session = client.call("pop3.open", account="a")["session"]
         client.fails("busy", "pop3.stat", account="a")
         same(server.connections, 1)

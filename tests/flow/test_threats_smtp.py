@@ -7,7 +7,7 @@ import threading
 import time
 
 from fake_mail import FakeSmtp, after, both, fin, rst, silent, then, twice
-from harness import INVALID_PARAMS, RpcError, same
+from harness import INVALID_PARAMS, RpcError, same, slow, span
 
 TO = ["b@example.com"]
 
@@ -19,7 +19,7 @@ class against:
         self.server = FakeSmtp(*scripts, **dict({"mechanisms": ""}, **more))
         account = {"account": {"senders": "*", "email": "a@example.com", "allow": "user:root", "permit": "send read write raw"},
                    "smtp": dict({"host": "127.0.0.1", "port": self.server.port, "tls": "none", "implicit_tls": "no", "pool_size": 1,
-                                 "timeout": "800ms", "data_timeout": "800ms"}, **(keys or {}))}
+                                 "timeout": span(800), "data_timeout": span(800)}, **(keys or {}))}
         account.update(sections or {})
         self.daemon = flow.own_daemon({"a": account})
 
@@ -169,12 +169,12 @@ def test_body_not_read(flow):
     stop = threading.Event()
 
     def deaf(wire, _):
-        stop.wait(5)
+        stop.wait(30)
     with against(flow, {"body": deaf}, {"body": both("552 5.3.4 too big\r\n", deaf)}) as (server, client):
         began = time.monotonic()
         error = client.fails("timeout", "smtp.send", **params(big))
         same((error.data["stage"], error.data["outcome"]), ("data", "none"))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 4 * slow()
         error = client.fails("rejected", "smtp.send", **params(big))
         same((error.data["reply"]["code"], error.data["outcome"]), (552, "none"))
         stop.set()
@@ -203,7 +203,7 @@ def refused(client, raw):
 def test_dead_in_the_pool(flow):
     """A pooled connection that ended, broke or said 421 is not noticed by the next call"""
     for act in (fin, rst, both("421 4.4.2 idle too long\r\n", fin), silent):
-        with against(flow, {"idle": act}, keys={"timeout": "3s"}) as (server, client):
+        with against(flow, {"idle": act}, keys={"timeout": span(3000)}) as (server, client):
             client.call("smtp.send", **params())
             time.sleep(0.3)
             client.call("smtp.send", **params())
