@@ -9,7 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WORKER_STACK (1024 * 1024)
+#ifndef WORKER_STACK
+#define WORKER_STACK (1024 * 1024) /* address space only: what is not used takes no memory */
+#endif
 
 enum { JOB_IDLE = 0, JOB_QUEUED, JOB_RUNNING, JOB_FINISHED };
 

@@ -76,6 +76,7 @@ EXTRA_DIST += \
 	%reldir%/test_smtp_steps.py \
 	%reldir%/test_smtp_wishes.py \
 	%reldir%/test_socket.py \
+	%reldir%/test_stack.py \
 	%reldir%/test_staple.py \
 	%reldir%/test_threats_imap.py \
 	%reldir%/test_threats_mime.py \
