@@ -64,3 +64,9 @@ tests_bench_idle_peer_LDADD = $(OPENSSL_LIBS) $(EVENT_LIBS)
 bench-idle: posternd tests/bench/idle_peer
 	$(top_srcdir)/tests/bench/idle --build $(abs_top_builddir) $(BENCH)
 .PHONY: bench-idle
+
+# Very many clients and connections at once
+EXTRA_DIST += %reldir%/scale
+bench-scale: posternd
+	$(top_srcdir)/tests/bench/scale --build $(abs_top_builddir) $(BENCH)
+.PHONY: bench-scale
