@@ -56,6 +56,7 @@ EXTRA_DIST += \
 	%reldir%/test_pop3_matrix.py \
 	%reldir%/test_pop3_session.py \
 	%reldir%/test_readme.py \
+	%reldir%/test_reload.py \
 	%reldir%/test_roundtrip.py \
 	%reldir%/test_send.py \
 	%reldir%/test_servers_imap.py \
