@@ -42,7 +42,7 @@ void digest_content(uint64_t *h, const struct rpc_content *c)
 void digest_message(uint64_t *h, const struct api_message *m)
 {
     const struct rpc_addresses *lists[] = {&m->from, &m->sender, &m->to, &m->cc, &m->bcc, &m->reply_to};
-    const struct slice texts[] = {m->subject, m->text, m->html, m->date, m->message_id};
+    const struct slice texts[] = {m->subject, m->text, m->html, m->date, m->message_id, m->calendar, m->calendar_method};
     const struct api_attachment *attachments = m->attachments.items;
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -62,4 +62,7 @@ void digest_message(uint64_t *h, const struct api_message *m)
     }
     digest_strings(h, &m->in_reply_to);
     digest_strings(h, &m->references);
+    digest_strings(h, &m->list_unsubscribe);
+    digest_number(h, m->one_click);
+    digest_number(h, (uint64_t) m->priority);
 }

@@ -13,6 +13,7 @@
 #include "spool.h"
 #include "worker.h"
 
+struct content_types;
 struct file_helpers;
 struct foreign_table;
 struct listener;
@@ -32,6 +33,7 @@ struct gateway {
     const struct op_handler *const *handlers; /* RPC_METHOD_COUNT of them */
 
     struct foreign_table *foreign;
+    struct content_types *content_types; /* of attached files, by their names; NULL: only the composer's own */
     struct metrics *metrics;  /* what calls came to; NULL: not counted */
     struct idempotency *keys; /* made with the first key */
     struct hash_table users; /* struct user, by uid */

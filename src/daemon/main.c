@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "client.h"
+#include "content_types.h"
 #include "event.h"
 #include "file_helper.h"
 #include "foreign_fd.h"
@@ -215,7 +216,8 @@ static int make_parts(struct daemon *d, struct config *config)
     uint64_t watchdog_us = 0;
     g->loop = loop_new();
     g->metrics = metrics_new();
-    if (!g->loop || !g->metrics)
+    g->content_types = content_types_load(CONTENT_TYPES_FILE);
+    if (!g->loop || !g->metrics || !g->content_types)
         return -ENOMEM;
     g->handlers = op_handlers;
     g->started_ms = loop_now_ms(g->loop);
@@ -276,6 +278,7 @@ static void free_parts(struct daemon *d, int code)
     worker_pool_free(g->cpu);
     ops_done(g);
     metrics_free(g->metrics);
+    content_types_free(g->content_types);
     rpc_server_done(&g->rpc);
     idempotency_free(g->keys);
     foreign_table_free(g->foreign);

@@ -8,6 +8,7 @@ libmime_la_SOURCES = \
 	%reldir%/mime_compose_body.c \
 	%reldir%/mime_compose_header.c \
 	%reldir%/mime_compose_plan.c \
+	%reldir%/mime_compose_wishes.c \
 	%reldir%/mime_date.c \
 	%reldir%/mime_field.c \
 	%reldir%/mime_flowed.c %reldir%/mime_flowed.h \

@@ -197,8 +197,8 @@ void mime_composer_free(struct mime_composer *c)
         return;
     buffer_done(&c->bytes);
     free(c->segments);
-    free(c->canonical[0]);
-    free(c->canonical[1]);
+    for (size_t i = 0; i < ARRAY_LEN(c->canonical); i++)
+        free(c->canonical[i]);
     free(c->in);
     free(c->out);
     free(c);

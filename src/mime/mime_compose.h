@@ -11,12 +11,14 @@
 #include "mime_source.h"
 
 enum mime_transport { MIME_TRANSPORT_7BIT, MIME_TRANSPORT_8BIT, MIME_TRANSPORT_BINARY };
+enum mime_priority { MIME_PRIORITY_NONE, MIME_PRIORITY_HIGH, MIME_PRIORITY_NORMAL, MIME_PRIORITY_LOW };
 enum mime_disposition { MIME_DISPOSITION_ATTACHMENT, MIME_DISPOSITION_INLINE };
 
 struct mime_attachment {
     struct mime_source content;
     struct slice filename;     /* UTF-8; data NULL: none */
     struct slice content_type; /* "image/png", parameters allowed; data NULL: from the file name */
+    bool type_of_name;         /* content_type is what the name's ending stands for: a text's charset is said with it */
     struct slice content_id; /* without brackets; data NULL: none. With html and inline: goes into multipart/related */
     enum mime_disposition disposition;
 };
@@ -30,8 +32,14 @@ struct mime_outline {
     const struct mime_address *from, *sender, *to, *cc, *bcc, *reply_to;
     struct slice subject;
     struct slice text, html; /* UTF-8, any line ends */
+    struct slice calendar;   /* likewise, iCalendar: the last alternative, for programs that know what to do with it */
+    struct slice method;     /* of the calendar (RFC 6047), "REQUEST"; data NULL: it is not said */
     const struct mime_attachment *attachments;
     size_t n_attachments;
+    const struct slice *unsubscribe; /* URIs where the list can be left (RFC 2369) */
+    size_t n_unsubscribe;
+    bool one_click; /* one of them, an https one, takes a POST for it (RFC 8058) */
+    enum mime_priority priority;
     const struct mime_header_value *headers; /* further fields, in this order */
     size_t n_headers;
     bool has_date;
@@ -65,6 +73,9 @@ bool mime_composer_differs(const struct mime_composer *c, enum mime_transport tr
  * -ESTALE when an attachment has become shorter than it was. */
 int mime_composer_read(struct mime_composer *c, char *buf, size_t len, size_t *ret_len) ATTR_WARN_UNUSED;
 void mime_composer_rewind(struct mime_composer *c);
+
+/* Whether the composer knows what the name's ending stands for. */
+bool mime_type_is_known(struct slice filename);
 
 /* Envelope: *ret_from is Sender's or From's first address (data NULL: none), recipients are To, Cc and Bcc without
  * repetitions. -ENOMEM. */

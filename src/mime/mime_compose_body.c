@@ -73,29 +73,36 @@ static int make_canonical(struct mime_composer *c, unsigned which, struct slice 
     return 0;
 }
 
-static int put_text_part(struct compose_body *b, const char *subtype, struct slice text, const char *field, bool alone)
+enum compose_text { TEXT_PLAIN, TEXT_HTML, TEXT_CALENDAR };
+
+static int put_text_part(struct compose_body *b, enum compose_text which, struct slice text, bool alone)
 {
+    static const struct {
+        const char *type, *field;
+    } names[] = {[TEXT_PLAIN] = {"text/plain", "text"},
+                 [TEXT_HTML] = {"text/html", "html"},
+                 [TEXT_CALENDAR] = {"text/calendar", "calendar"}};
     struct compose_header *h = b->h;
     struct mime_source src;
     struct compose_facts facts;
-    char type[32];
     mime_source_memory(&src, text);
     int r = compose_facts_of(&src, &facts);
     if (r < 0)
         return r;
     if (facts.has_nul || !utf8_state_ok(&facts.utf8))
-        return compose_refuse(h, field, "a text is UTF-8 without NUL");
+        return compose_refuse(h, names[which].field, "a text is UTF-8 without NUL");
     struct compose_plan plan = compose_plan_text(&facts, h->o->transport);
     for (enum mime_transport t = MIME_TRANSPORT_7BIT; t <= MIME_TRANSPORT_BINARY; t++)
         note_other(h->c, &plan, compose_plan_text(&facts, t), t);
     if (plan.kind == SEGMENT_BASE64)
-        r = make_canonical(h->c, field[0] == 'h', text, &facts, &src);
+        r = make_canonical(h->c, which, text, &facts, &src);
     if (r < 0)
         return r;
-    snprintf(type, sizeof(type), "text/%s", subtype);
     r = mime_fold_begin(&h->fold, "Content-Type");
     if (r == 0)
-        r = mime_fold_token(&h->fold, slice_of_str(type));
+        r = mime_fold_token(&h->fold, slice_of_str(names[which].type));
+    if (r == 0 && which == TEXT_CALENDAR && h->o->method.data)
+        r = mime_fold_param(&h->fold, "method", h->o->method);
     if (r == 0)
         r = mime_fold_param(&h->fold, "charset", facts.has_8bit ? SLICE("utf-8") : SLICE("us-ascii"));
     if (r == 0)
@@ -176,7 +183,7 @@ static int put_attachment(struct compose_body *b, const struct mime_attachment *
     /* RFC 2046 section 5.2.1 has message/rfc822 in no encoding; what needs one goes as a file. */
     if (message && plan.kind == SEGMENT_BASE64)
         type = SLICE("application/octet-stream");
-    r = put_attachment_header(b, a, type, text_like ? &facts : NULL, !a->content_type.data, &plan);
+    r = put_attachment_header(b, a, type, text_like ? &facts : NULL, !a->content_type.data || a->type_of_name, &plan);
     if (r == 0)
         r = compose_add_bytes(h->c, &b->from);
     if (r == 0)
@@ -199,12 +206,12 @@ static int put_html(struct compose_body *b, bool alone)
     for (size_t i = 0; i < o->n_attachments; i++)
         related += is_related(o, &o->attachments[i]);
     if (!related)
-        return put_text_part(b, "html", o->html, "html", alone);
+        return put_text_part(b, TEXT_HTML, o->html, alone);
     int r = begin_multipart(b, "related", "text/html", &number);
     if (r == 0)
         r = put_boundary(b, number, false);
     if (r == 0)
-        r = put_text_part(b, "html", o->html, "html", false);
+        r = put_text_part(b, TEXT_HTML, o->html, false);
     for (size_t i = 0; i < o->n_attachments && r == 0; i++) {
         if (!is_related(o, &o->attachments[i]))
             continue;
@@ -215,24 +222,50 @@ static int put_html(struct compose_body *b, bool alone)
     return r == 0 ? put_boundary(b, number, true) : r;
 }
 
-/* The text, the html, or both as alternatives. */
+/* One of the alternatives in front of its boundary. */
+static int put_alternative(struct compose_body *b, enum compose_text which, unsigned number)
+{
+    const struct mime_outline *o = b->h->o;
+    int r = put_boundary(b, number, false);
+    if (r < 0)
+        return r;
+    switch (which) {
+    case TEXT_PLAIN:
+        return put_text_part(b, which, o->text, false);
+    case TEXT_HTML:
+        return put_html(b, false);
+    case TEXT_CALENDAR:
+        return put_text_part(b, which, o->calendar, false);
+    }
+    return r;
+}
+
+/* RFC 5545 section 3.7.2: an IANA token */
+static bool is_method(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!ascii_is_alpha(s.data[i]) && !ascii_is_digit(s.data[i]) && s.data[i] != '-')
+            return false;
+    return s.len && s.len <= 64;
+}
+
+/* The text, the html, the calendar, or several as alternatives: the plainest first. */
 static int put_texts(struct compose_body *b, bool alone)
 {
     const struct mime_outline *o = b->h->o;
+    const bool has[] = {[TEXT_PLAIN] = o->text.data, [TEXT_HTML] = o->html.data, [TEXT_CALENDAR] = o->calendar.data};
     unsigned number;
-    if (!o->html.data)
-        return put_text_part(b, "plain", o->text, "text", alone);
-    if (!o->text.data)
-        return put_html(b, alone);
+    if (o->method.data && (!is_method(o->method) || !o->calendar.data))
+        return compose_refuse(b->h, "calendar_method", o->calendar.data ? "that is no method of iCalendar" : "there is no calendar");
+    if (has[TEXT_PLAIN] + has[TEXT_HTML] + has[TEXT_CALENDAR] < 2) {
+        if (o->html.data)
+            return put_html(b, alone);
+        return o->calendar.data ? put_text_part(b, TEXT_CALENDAR, o->calendar, alone) : put_text_part(b, TEXT_PLAIN, o->text, alone);
+    }
     int r = begin_multipart(b, "alternative", NULL, &number);
-    if (r == 0)
-        r = put_boundary(b, number, false);
-    if (r == 0)
-        r = put_text_part(b, "plain", o->text, "text", false);
-    if (r == 0)
-        r = put_boundary(b, number, false);
-    if (r == 0)
-        r = put_html(b, false);
+    for (enum compose_text which = TEXT_PLAIN; which <= TEXT_CALENDAR && r == 0; which++)
+        if (has[which])
+            r = put_alternative(b, which, number);
     return r == 0 ? put_boundary(b, number, true) : r;
 }
 
@@ -246,7 +279,7 @@ int compose_put_body(struct compose_body *b)
     if (!mixed)
         return put_texts(b, true);
     int r = begin_multipart(b, "mixed", NULL, &number);
-    if (r == 0 && (o->text.data || o->html.data)) {
+    if (r == 0 && (o->text.data || o->html.data || o->calendar.data)) {
         r = put_boundary(b, number, false);
         if (r == 0)
             r = put_texts(b, false);

@@ -73,7 +73,7 @@ static int put_further(struct compose_header *h)
         snprintf(field, sizeof(field), "headers.%.*s", (int) MIN(v->name.len, (size_t) 80), v->name.data);
         if (!mime_text_is_field_name(v->name))
             return compose_refuse(h, field, "that is no name of a header field");
-        if (is_own_field(v->name))
+        if (is_own_field(v->name) || compose_is_wish(h->o, v->name))
             return compose_refuse(h, field, "this field is made from other parameters");
         if (!mime_text_is_line(v->value))
             return compose_refuse(h, field, compose_bad_text);
@@ -130,6 +130,8 @@ int compose_put_top(struct compose_header *h)
         r = compose_put_ids(h, "in_reply_to", "In-Reply-To", o->in_reply_to, o->n_in_reply_to);
     if (r == 0)
         r = compose_put_ids(h, "references", "References", o->references, o->n_references);
+    if (r == 0)
+        r = compose_put_wishes(h);
     if (r == 0)
         r = put_further(h);
     return r == 0 ? compose_put_plain(h, "MIME-Version", "1.0") : r;

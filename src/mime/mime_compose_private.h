@@ -45,7 +45,7 @@ struct mime_composer {
     bool after_cr;  /* SEGMENT_TEXT: CRLF was written for a CR */
     char *in, *out; /* a piece, and what it has become */
     size_t out_len, out_at;
-    char *canonical[2]; /* texts in base64: with CRLF line ends */
+    char *canonical[3]; /* texts in base64: with CRLF line ends */
 };
 
 /* How a body is encoded. */
@@ -105,6 +105,11 @@ struct compose_body {
     size_t from;    /* of what is rendered and not in a segment yet */
     bool open_line; /* the last content does not end with a line end: the boundary brings its own */
 };
+
+/* List-Unsubscribe, List-Unsubscribe-Post and what tells of the priority. */
+int compose_put_wishes(struct compose_header *h) ATTR_WARN_UNUSED;
+/* Whether this further field is written by compose_put_wishes(). */
+bool compose_is_wish(const struct mime_outline *o, struct slice name);
 
 /* Content fields, empty line and all parts. */
 int compose_put_body(struct compose_body *b) ATTR_WARN_UNUSED;

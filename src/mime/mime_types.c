@@ -2,6 +2,7 @@
 #include "mime_types.h"
 
 #include "macros.h"
+#include "mime_compose.h"
 
 /* Registered names (IANA) of what people attach. */
 static const struct {
@@ -94,7 +95,7 @@ static const struct {
     {"zst", "application/zstd"},
 };
 
-struct slice mime_type_of_name(struct slice filename)
+static const char *type_find(struct slice filename)
 {
     size_t dot = filename.len;
     while (dot && filename.data[dot - 1] != '.' && filename.len - dot < 8)
@@ -102,6 +103,17 @@ struct slice mime_type_of_name(struct slice filename)
     if (dot && filename.data[dot - 1] == '.')
         for (size_t i = 0; i < ARRAY_LEN(types); i++)
             if (slice_eq_ci(slice_from(filename, dot), slice_of_str(types[i].ending)))
-                return slice_of_str(types[i].type);
-    return SLICE("application/octet-stream");
+                return types[i].type;
+    return NULL;
+}
+
+struct slice mime_type_of_name(struct slice filename)
+{
+    const char *type = type_find(filename);
+    return type ? slice_of_str(type) : SLICE("application/octet-stream");
+}
+
+bool mime_type_is_known(struct slice filename)
+{
+    return type_find(filename);
 }

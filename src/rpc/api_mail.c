@@ -8,6 +8,8 @@
 
 static const char *const disposition_names[] = {"inline", "attachment", NULL};
 
+static const char *const priority_names[] = {"high", "normal", "low", NULL};
+
 static const struct rpc_field attachment_fields[] = {
     {"content", RPC_CONTENT, RPC_AT(api_attachment, content), .flags = RPC_REQUIRED, .doc = "The bytes."},
     {"filename", RPC_STRING, RPC_AT(api_attachment, filename), .flags = RPC_LINE | RPC_NULLABLE,
@@ -40,6 +42,10 @@ static const struct rpc_field message_fields[] = {
     {"text", RPC_STRING, RPC_AT(api_message, text), .flags = RPC_NULLABLE, .doc = "The body as plain text."},
     {"html", RPC_STRING, RPC_AT(api_message, html), .flags = RPC_NULLABLE,
      .doc = "The body as HTML; with `text`, an alternative to it."},
+    {"calendar", RPC_STRING, RPC_AT(api_message, calendar), .flags = RPC_NULLABLE,
+     .doc = "An invitation or an answer to one as iCalendar: an alternative to the texts for programs that understand it."},
+    {"calendar_method", RPC_STRING, RPC_AT(api_message, calendar_method), .flags = RPC_LINE | RPC_NULLABLE, .max = 64,
+     .doc = "Its METHOD, such as `REQUEST`, `REPLY` or `CANCEL`, which stands in the calendar as well."},
     {"attachments", RPC_OBJECTS, RPC_AT(api_message, attachments), .flags = RPC_NULLABLE, .max = 1000,
      .object = &attachment_object, .doc = "Files that go with it."},
     {"headers", RPC_MAP, RPC_AT(api_message, headers), .flags = RPC_LINE | RPC_NULLABLE | RPC_MAP_LISTS,
@@ -52,6 +58,12 @@ static const struct rpc_field message_fields[] = {
      .doc = "Ids of the messages that this one answers, without angle brackets."},
     {"references", RPC_STRINGS, RPC_AT(api_message, references), .flags = RPC_LINE | RPC_ONE | RPC_NULLABLE,
      .doc = "Ids of the thread's messages, without angle brackets."},
+    {"list_unsubscribe", RPC_STRINGS, RPC_AT(api_message, list_unsubscribe), .flags = RPC_LINE | RPC_ONE | RPC_NULLABLE, .max = 20,
+     .doc = "URIs (`https:`, `mailto:`) where the recipient can leave the list."},
+    {"one_click", RPC_BOOL, RPC_AT(api_message, one_click), .initial = "false",
+     .doc = "A POST to the `https:` one of them is enough (RFC 8058)."},
+    {"priority", RPC_ENUM, RPC_AT(api_message, priority), .flags = RPC_NULLABLE, .names = priority_names,
+     .doc = "How urgent it is, for programs that show that: written as `Importance` and `X-Priority`."},
 };
 const struct rpc_object api_message_object = {.name = "Message",
                                               .doc = "A message to be built. Every member is optional.",

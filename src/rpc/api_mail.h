@@ -6,6 +6,7 @@
 #include "rpc_method.h"
 
 enum api_disposition { API_DISPOSITION_INLINE, API_DISPOSITION_ATTACHMENT };
+enum api_priority { API_PRIORITY_HIGH, API_PRIORITY_NORMAL, API_PRIORITY_LOW };
 enum api_transport { API_TRANSPORT_7BIT, API_TRANSPORT_8BIT, API_TRANSPORT_BINARY };
 
 struct api_attachment {
@@ -20,12 +21,16 @@ struct api_attachment {
 struct api_message {
     struct rpc_addresses from, sender, to, cc, bcc, reply_to;
     struct slice subject;
-    struct slice text, html;
+    struct slice text, html, calendar;
+    struct slice calendar_method;
     struct rpc_objects attachments; /* of struct api_attachment */
     struct rpc_map headers;         /* values: strings */
     struct slice date;              /* ISO 8601, not checked yet */
     struct slice message_id;
     struct rpc_strings in_reply_to, references;
+    struct rpc_strings list_unsubscribe;
+    bool one_click;
+    int priority; /* enum api_priority or RPC_ENUM_ABSENT */
 };
 
 struct api_mail_parse_params {

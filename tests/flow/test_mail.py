@@ -9,7 +9,7 @@ import os
 import pathlib
 import struct
 
-from harness import Skip, memfd, same, text_of
+from harness import INVALID_PARAMS, Skip, memfd, same, text_of
 
 REAL = (
     "From: =?utf-8?q?Zo=C3=AB?= <zoe@example.com>\r\n"
@@ -216,6 +216,30 @@ def test_build_again(flow):
     message["message_id"] = "two@example.com"
     if client.call("mail.build", message=message)["raw"]["text"].replace("two@", "one@") == first["text"]:
         raise AssertionError("another message has the same boundaries")
+
+
+def test_build_wishes(flow):
+    """An invitation, a way out of the list, urgency, and content types by the names of files"""
+    client = flow.client()
+    message = {"from": "ann@example.com", "to": "bob@example.com", "text": "Come!", "html": "<p>Come!</p>",
+               "calendar": "BEGIN:VCALENDAR\nMETHOD:REQUEST\nSUMMARY:Fête\nEND:VCALENDAR\n", "calendar_method": "REQUEST",
+               "list_unsubscribe": ["<https://example.com/out?1>", "mailto:out@example.com"], "one_click": True, "priority": "high",
+               "attachments": [{"content": "x", "filename": name} for name in ("a.PDF", "b.tar.gz", "c.nobodyknows", "d", "e.docx", "f.ods")]}
+    mail = email.message_from_bytes(text_of(client.call("mail.build", message=message)["raw"]), policy=email.policy.default)
+    same((mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"]),
+         ("<https://example.com/out?1>, <mailto:out@example.com>", "List-Unsubscribe=One-Click"))
+    same((mail["Importance"], mail["X-Priority"]), ("high", "1"))
+    parts = list(mail.walk())
+    same([part.get_content_type() for part in parts[:5]],
+         ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar"])
+    same((parts[4].get_param("method"), parts[4].get_content_charset()), ("REQUEST", "utf-8"))
+    same(parts[4].get_content().replace("\r\n", "\n"), message["calendar"])
+    kinds = [part.get_content_type() for part in parts[5:]]
+    same([kinds[i] for i in (0, 2, 3)], ["application/pdf", "application/octet-stream", "application/octet-stream"])
+    assert kinds[1] in ("application/gzip", "application/x-compressed-tar"), kinds
+    for field, value in (("calendar_method", "A B"), ("list_unsubscribe", "example.com"), ("one_click", "yes"), ("priority", "urgent")):
+        error = client.fails(INVALID_PARAMS, "mail.build", message={**message, field: value})
+        assert field in str(error), error
 
 
 def test_round_trip(flow):

@@ -2,6 +2,12 @@
 if HAVE_CHECK
 DAEMON_TEST_CPPFLAGS = $(libdaemon_la_CPPFLAGS) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
 
+check_PROGRAMS += tests/unit/test_content_types
+TESTS += tests/unit/test_content_types
+tests_unit_test_content_types_SOURCES = tests/unit/test_content_types.c tests/unit/unit.h tests/unit/scratch.h
+tests_unit_test_content_types_CPPFLAGS = $(DAEMON_TEST_CPPFLAGS)
+tests_unit_test_content_types_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test_config
 TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/unit.h tests/unit/scratch.h

@@ -119,6 +119,8 @@ START_TEST(compose_refuses)
             {"to", {.to = &address}},
             {"bcc", {.bcc = &address}},
             {"message_id", {.message_id = s}},
+            {"calendar_method", {.calendar = SLICE("x"), .method = s}},
+            {"list_unsubscribe", {.unsubscribe = &s, .n_unsubscribe = 1}},
             {"references", {.references = &s, .n_references = 1}},
         };
         for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
@@ -135,6 +137,85 @@ START_TEST(compose_refuses)
     struct mime_outline o = {.text = slice_of("a\0b", 3)};
     ck_assert_int_eq(mime_composer_new(&o, &c, &fault), -EINVAL);
     ck_assert_int_eq(strncmp(fault.text, "text:", 5), 0);
+}
+END_TEST
+
+static void check_refused(const struct mime_outline *o, const char *field)
+{
+    struct mime_composer *c;
+    struct fault fault = {0};
+    ck_assert_int_eq(mime_composer_new(o, &c, &fault), -EINVAL);
+    ck_assert_msg(strncmp(fault.text, field, strlen(field)) == 0, "%s", fault.text);
+}
+
+/* The message's header and body, in one line each, as far as they matter here. */
+static void check_has(const struct mime_outline *o, const char *const *wanted)
+{
+    static char out[65536];
+    struct mime_composer *c;
+    struct fault fault = {0};
+    ck_assert_msg(mime_composer_new(o, &c, &fault) == 0, "%s", fault.text);
+    struct slice s = pulled(c, 99, out, sizeof(out));
+    const char *at = s.data;
+    check_lines(s);
+    for (; *wanted; wanted++) {
+        const char *found = memmem(at, (size_t) (s.data + s.len - at), *wanted, strlen(*wanted));
+        ck_assert_msg(found, "'%s' is missing in: %.*s", *wanted, (int) s.len, s.data);
+        at = found + 1;
+    }
+    mime_composer_free(c);
+}
+
+START_TEST(compose_calendar)
+{
+    struct mime_outline o = {.calendar = SLICE("BEGIN:VCALENDAR\nSUMMARY:Café\nEND:VCALENDAR\n"), .method = SLICE("REQUEST")};
+    check_has(&o, (const char *const[]){"Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n", "\r\n\r\nBEGIN:", NULL});
+    o.html = SLICE("<p>x");
+    check_has(&o, (const char *const[]){"multipart/alternative", "text/html", "text/calendar", NULL});
+    o.text = SLICE("x");
+    check_has(&o, (const char *const[]){"multipart/alternative", "text/plain", "text/html", "text/calendar; method=REQUEST", NULL});
+    struct mime_attachment a = {.filename = SLICE("invite.ics")};
+    mime_source_memory(&a.content, o.calendar);
+    o.attachments = &a;
+    o.n_attachments = 1;
+    check_has(&o, (const char *const[]){"multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar; method", "text/calendar; charset=utf-8", NULL});
+    o.method = SLICE("RE QUEST");
+    check_refused(&o, "calendar_method:");
+    o = (struct mime_outline){.text = SLICE("x"), .method = SLICE("REQUEST")};
+    check_refused(&o, "calendar_method:");
+    o = (struct mime_outline){.calendar = slice_of("a\0b", 3)};
+    check_refused(&o, "calendar:");
+}
+END_TEST
+
+START_TEST(compose_wishes)
+{
+    const struct slice both[] = {SLICE("mailto:leave@example.com?subject=x"), SLICE("https://example.com/leave?id=0123456789012345678901234567890123456789")};
+    struct mime_outline o = {.text = SLICE("x"), .unsubscribe = both, .n_unsubscribe = 2, .one_click = true, .priority = MIME_PRIORITY_HIGH};
+    check_has(&o, (const char *const[]){"List-Unsubscribe: <mailto:leave@example.com?subject=x>,\r\n <https://example.com/leave?id=0",
+                                        "9>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n", "Importance: high\r\n", "X-Priority: 1\r\n", NULL});
+    static const char *const own[] = {"List-Unsubscribe", "list-unsubscribe-post", "X-Priority", "IMPORTANCE"};
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        struct mime_header_value v = {slice_of_str(own[i]), SLICE("x")};
+        o.headers = &v;
+        o.n_headers = 1;
+        check_refused(&o, "headers.");
+        struct mime_outline alone = {.text = SLICE("x"), .headers = &v, .n_headers = 1};
+        check_has(&alone, (const char *const[]){own[i], ": x\r\n", NULL});
+    }
+    o.n_headers = 0;
+    o.n_unsubscribe = 1;
+    check_refused(&o, "one_click:");
+    o.n_unsubscribe = 0;
+    check_refused(&o, "one_click:");
+    o = (struct mime_outline){.unsubscribe = both, .n_unsubscribe = 1, .priority = MIME_PRIORITY_LOW};
+    check_has(&o, (const char *const[]){"List-Unsubscribe: <mailto:", "Importance: low\r\nX-Priority: 5\r\n", NULL});
+    static const char *const bad[] = {"", "x", "example.com", "https://a b/", "https://a>b", ":x", "ht_tp:x", "https://caf\u00e9"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct slice uri = slice_of_str(bad[i]);
+        o.unsubscribe = &uri;
+        check_refused(&o, "list_unsubscribe:");
+    }
 }
 END_TEST
 
@@ -290,6 +371,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, compose_small);
     tcase_add_test(tc, compose_refuses);
+    tcase_add_test(tc, compose_calendar);
+    tcase_add_test(tc, compose_wishes);
     tcase_add_test(tc, compose_round_trip);
     tcase_add_test(tc, compose_message_part);
     tcase_add_test(tc, compose_boundary_occurs);

@@ -1,5 +1,7 @@
 # messages: mail.parse, mail.build, and what smtp.send and imap.append make of a description
 libdaemon_la_SOURCES += \
+	%reldir%/content_types.c \
+	%reldir%/content_types.h \
 	%reldir%/mail_files.c \
 	%reldir%/mail_json.c \
 	%reldir%/mail_json.h \

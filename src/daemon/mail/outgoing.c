@@ -4,6 +4,7 @@
 #include "outgoing_private.h"
 
 #include "base64.h"
+#include "content_types.h"
 #include "gateway.h"
 #include "hash.h"
 
@@ -125,7 +126,7 @@ static int convert_addresses(struct outgoing *out, const struct rpc_addresses *i
     return r;
 }
 
-/* Ids are given without brackets; with them they are taken as well. */
+/* Ids and URIs are given without brackets; with them they are taken as well. */
 static struct slice bare_id(struct slice id)
 {
     if (id.len > 2 && id.data[0] == '<' && id.data[id.len - 1] == '>')
@@ -174,6 +175,10 @@ static int convert_attachments(struct op *op, struct outgoing *out, const struct
         bool inline_image = in[i].content_id.data && m->html.data;
         a->filename = in[i].filename;
         a->content_type = in[i].content_type.len ? in[i].content_type : SLICE_EMPTY;
+        if (!a->content_type.len && !mime_type_is_known(a->filename)) {
+            a->content_type = content_types_find(op->gateway->content_types, a->filename);
+            a->type_of_name = a->content_type.len;
+        }
         a->content_id = in[i].content_id.len ? bare_id(in[i].content_id) : SLICE_EMPTY;
         a->disposition =
             in[i].disposition == API_DISPOSITION_INLINE || (in[i].disposition == RPC_ENUM_ABSENT && inline_image)
@@ -267,10 +272,16 @@ int outgoing_message(struct op *op, const struct api_message *m, const char *nam
     o->subject = m->subject;
     o->text = m->text;
     o->html = m->html;
+    o->calendar = m->calendar;
+    o->method = m->calendar_method;
+    o->one_click = m->one_click;
+    o->priority = m->priority == RPC_ENUM_ABSENT ? MIME_PRIORITY_NONE : (enum mime_priority) (m->priority + 1);
     if (r == 0)
         r = convert_ids(out, &m->in_reply_to, &o->in_reply_to, &o->n_in_reply_to);
     if (r == 0)
         r = convert_ids(out, &m->references, &o->references, &o->n_references);
+    if (r == 0)
+        r = convert_ids(out, &m->list_unsubscribe, &o->unsubscribe, &o->n_unsubscribe);
     if (r == 0)
         r = convert_headers(out, &m->headers);
     if (r == 0)
@@ -468,7 +479,7 @@ static void plan_job_destroy(struct worker_job *job)
 /* The bodies are at hand: takes references, and says how much there is to look at. */
 static uint64_t take_bodies(struct outgoing *out, size_t n)
 {
-    uint64_t work = out->outline.text.len + out->outline.html.len;
+    uint64_t work = out->outline.text.len + out->outline.html.len + out->outline.calendar.len;
     for (size_t i = 0; i < n; i++) {
         out->bodies[i] = body_ref(out->collected[i]);
         out->n_bodies++;
