@@ -5,13 +5,16 @@ import base64
 import contextlib
 import hashlib
 import os
+import socket
 import tempfile
 import threading
 import time
 
-from harness import memfd, same
+from harness import Skip, memfd, same
 
+FULL = bool(os.environ.get("POSTERN_FULL"))      # make check-full
 SIZE = 50 << 20
+HUGE = 1 << 30
 BOUND = 24 << 20
 
 
@@ -64,10 +67,13 @@ def digest(descriptor):
             size += len(part)
 
 
+# freed memory held back by the address sanitizer would count as the daemon's
+MEASURED = {"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
+
+
 @contextlib.contextmanager
 def measured(flow):
-    # freed memory held back by the address sanitizer would count as the daemon's
-    with flow.own_daemon(environment={"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}) as daemon:
+    with flow.own_daemon(environment=MEASURED) as daemon:
         with daemon.client(120) as client:
             client.call("mail.parse", raw="Subject: x\n\nx\n")
             yield daemon, client
@@ -152,6 +158,83 @@ def test_file(flow):
         same(mail["size"], os.path.getsize(file.name))
 
 
+class Sink:
+    """An SMTP server for one mail: what stands between its last two boundaries is base64, and is hashed decoded."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.size, self.digest, self.decoded, self.trouble = 0, hashlib.sha256(), 0, None
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def account(self, flow):
+        return flow.account("ann", account={"senders": "*"}, auth={"username": None, "password": None},
+                            smtp={"host": "127.0.0.1", "port": self.listener.getsockname()[1], "tls": "none", "implicit_tls": "no"})
+
+    def serve(self):
+        try:
+            connection = self.listener.accept()[0]
+            with connection, connection.makefile("rb", 1 << 20) as stream:
+                connection.sendall(b"220 sink\r\n")
+                for line in stream:
+                    verb = line[:4].upper()
+                    if verb == b"EHLO":
+                        connection.sendall(b"250-sink\r\n250-PIPELINING\r\n250 SIZE 3000000000\r\n")
+                    elif verb == b"DATA":
+                        connection.sendall(b"354 go\r\n")
+                        self.take(stream)
+                        connection.sendall(b"250 taken\r\n")
+                    else:
+                        connection.sendall(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+        except (OSError, ValueError) as error:
+            self.trouble = error
+
+    def take(self, stream):
+        lines, within = [], False
+        for line in stream:
+            if line == b".\r\n":
+                break
+            self.size += len(line)
+            if within and len(line) == 78:
+                lines.append(line[:76])
+                if len(lines) < 10000:
+                    continue
+            elif line.startswith(b"Content-Disposition: attachment"):
+                within = True
+            elif within and len(line) > 2 and not line.startswith(b"--"):
+                lines.append(line[:-2])
+            if lines:
+                data = base64.b64decode(b"".join(lines), validate=True)
+                self.digest.update(data)
+                self.decoded += len(data)
+                lines = []
+
+
+def test_huge_attachment(flow):
+    """An attachment of 1 GB is composed and sent in constant memory"""
+    if not FULL:
+        raise Skip("it takes minutes: make check-full")
+    size, sink, wanted = HUGE, Sink(), hashlib.sha256()
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.truncate(size)
+        for place in (0, size // 3, size - 5):
+            file.seek(place)
+            file.write(b"mark!")
+        file.seek(0)
+        while part := file.read(1 << 20):
+            wanted.update(part)
+        with flow.own_daemon({"sink": sink.account(flow)}, environment=MEASURED) as daemon, daemon.client(1200) as client:
+            client.call("mail.build", message={"from": "a@example.com", "to": "b@example.com", "text": "warm"})
+            with Watch(daemon):
+                result = client.call("smtp.send", fds=[file.fileno()], account="sink", message={
+                    "from": "ann@example.com", "to": "x@sink.example.com", "text": "see the file", "date": "2026-03-02T10:00:00Z",
+                    "attachments": [{"content": {"fd": 0}, "filename": "huge.bin"}]}, timeout=1200000)
+            same(result["size"], sink.size)
+            assert daemon.memory("RssShmem") < 8 << 20, "the attachment is kept"
+    sink.thread.join(20)
+    same((sink.trouble, sink.decoded, sink.digest.hexdigest()), (None, size, wanted.hexdigest()))
+
+
 def test_lazy_pipe_reader(flow):
     """A big answer by pipe that nobody reads holds up nobody"""
     user = flow.user()
@@ -165,3 +248,4 @@ def test_lazy_pipe_reader(flow):
 
 
 test_big.limit = test_file.limit = 180
+test_huge_attachment.limit = 1500
