@@ -31,7 +31,6 @@ struct host_limit {
     char *host;
     bool configured;
     struct connection_quota *quota;
-    struct config_rate rate;
 };
 
 struct account {
@@ -166,7 +165,8 @@ static void apply_hosts(struct accounts *as, const struct config *config)
         const struct host_config *c = config_find_host(config, h->host);
         h->configured = c != NULL;
         h->quota->max = c ? (unsigned) c->max_connections : 0;
-        h->rate = c ? c->rate_limit : (struct config_rate){0, 0};
+        h->quota->rate.count = c ? c->rate_limit.count : 0;
+        h->quota->rate.period_ms = c ? c->rate_limit.per_ms : 0;
     }
 }
 
@@ -276,10 +276,6 @@ static int open_pool(struct account *a, enum protocol p, struct fault *fault)
         source->ops->unref(source);
     if (r < 0)
         return r;
-    if (!e->rate_limit && host && host->rate.count) {
-        e->rate_limit = host->rate.count;
-        e->rate_period_ms = host->rate.per_ms;
-    }
     struct pool *pool = pool_new(as->net, e);
     endpoint_unref(e);
     if (pool)

@@ -46,11 +46,20 @@ struct credential_source {
     bool renews; /* what it gives after a refusal may be another: a token that ran out is asked for anew */
 };
 
-/* A limit that several pools share: an account's or a host's `max_connections`. Counted by the pools. */
+/* A steady rate, with bursts of at most `count`. */
+struct rate_limit {
+    unsigned count; /* in period_ms; 0: none */
+    uint64_t period_ms;
+    uint64_t settled_us; /* loop time at which what was taken is paid for */
+};
+
+/* Limits that several pools share: an account's or a host's `max_connections`, and a host's `rate_limit`, which counts what
+ * goes out by SMTP. Counted by the pools. */
 struct connection_quota {
     unsigned refs;
     unsigned max; /* 0: none */
     unsigned used;
+    struct rate_limit rate;
     struct list waiters; /* pools that would open a connection as soon as one is given back; net's own */
 };
 struct connection_quota *connection_quota_new(unsigned max);

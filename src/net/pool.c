@@ -147,6 +147,7 @@ struct pool *pool_new(struct net_context *n, struct endpoint *e)
     }
     p->net = n;
     p->endpoint = endpoint_ref(e);
+    p->rate = (struct rate_limit){e->rate_limit, e->rate_period_ms, 0};
     list_init(&p->slots);
     list_init(&p->leases_waiting);
     list_init(&p->leases_over);
@@ -224,6 +225,8 @@ void pool_resume(struct pool *p)
     backoff_reset(&p->host->backoff);
     p->auth_failures = 0;
     p->broken_until_ms = 0;
+    p->held_until_ms = 0;
+    p->holds = 0;
     pool_look(p);
 }
 
@@ -246,6 +249,13 @@ int pool_submit(struct pool *p, struct exchange *x, struct fault *fault)
         if (fault && !fault_is_set(fault))
             *fault = why;
         return -EAGAIN;
+    }
+    uint64_t place_by = x->queue_deadline_ms ? x->queue_deadline_ms : pool_now(p) + p->endpoint->queue_timeout_ms;
+    if (p->held_until_ms > place_by && (x->queue_deadline_ms || p->endpoint->queue_timeout_ms)) {
+        fault_set(fault, -EBUSY, FAULT_BUSY, "connect", "the server asked to be left alone for a while");
+        if (fault)
+            fault->retry_after_ms = p->held_until_ms - pool_now(p);
+        return -EBUSY;
     }
     x->pool = p;
     x->lease = NULL;
@@ -275,7 +285,7 @@ void pool_stats(const struct pool *p, struct pool_stats *ret)
     ret->waiting = p->queue.n;
     ret->paused = p->state == POOL_PAUSED;
     ret->broken = p->broken_until_ms > pool_now(p);
-    ret->backoff_until_ms = MAX(p->backoff.until_ms, p->host->backoff.until_ms);
+    ret->backoff_until_ms = MAX(p->held_until_ms, MAX(p->backoff.until_ms, p->host->backoff.until_ms));
     if (ret->backoff_until_ms <= pool_now(p))
         ret->backoff_until_ms = 0;
     list_foreach(&p->slots, slot, struct slot, link) {

@@ -18,6 +18,7 @@ static void expire_waiter(struct exchange *x, void *arg)
         fair_queue_remove(&p->queue, x);
         fault_set(&fault, -EBUSY, FAULT_BUSY, "connect", "no connection became free in time%s%s",
                   fault_is_set(&p->stats.last_fault) ? "; the last one that failed: " : "", p->stats.last_fault.text);
+        fault.retry_after_ms = p->held_until_ms > now ? p->held_until_ms - now : 0;
         exchange_end(x, &fault);
     } else {
         pool_note_deadlines(p, x);
@@ -107,20 +108,39 @@ static struct slot *best(struct pool *p, const struct exchange *x, bool idle)
     return found;
 }
 
-/* RFC-less but usual: a steady rate with bursts of at most rate_limit; when the next one may go. */
+/* RFC-less but usual: a steady rate with bursts of at most `count`. 0: one more may go, else the loop time when. */
+static uint64_t rate_next_us(const struct rate_limit *r, uint64_t now_us)
+{
+    if (!r || !r->count || !r->period_ms)
+        return 0;
+    uint64_t each = r->period_ms * 1000 / r->count, settled = MAX(r->settled_us, now_us);
+    uint64_t next = settled + each - MIN(settled + each, r->period_ms * 1000);
+    return next > now_us ? next : 0;
+}
+
+static void rate_take(struct rate_limit *r, uint64_t now_us)
+{
+    if (r && r->count)
+        r->settled_us = MAX(r->settled_us, now_us) + r->period_ms * 1000 / r->count;
+}
+
+/* What the pool's own limit says, its host's, and a server that asked to be left alone. */
 static bool rate_allows(struct pool *p)
 {
-    const struct endpoint *e = p->endpoint;
+    struct endpoint *e = p->endpoint;
+    struct rate_limit *of_host = e->host_quota && e->protocol == PROTOCOL_SMTP ? &e->host_quota->rate : NULL;
     uint64_t now_us = pool_now(p) * 1000;
-    if (!e->rate_limit || !e->rate_period_ms)
-        return true;
-    uint64_t each = e->rate_period_ms * 1000 / e->rate_limit;
-    uint64_t settled = MAX(p->rate_us, now_us), ahead = settled - now_us;
-    if (ahead + each > e->rate_period_ms * 1000) {
-        pool_wake_at(p, (settled + each - e->rate_period_ms * 1000) / 1000 + 1);
+    uint64_t next = MAX(rate_next_us(&p->rate, now_us), rate_next_us(of_host, now_us));
+    if (next)
+        pool_wake_at(p, next / 1000 + 1);
+    if (p->held_until_ms > pool_now(p)) {
+        pool_wake_at(p, p->held_until_ms);
         return false;
     }
-    p->rate_us = settled + each;
+    if (next)
+        return false;
+    rate_take(&p->rate, now_us);
+    rate_take(of_host, now_us);
     return true;
 }
 

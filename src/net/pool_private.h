@@ -15,6 +15,9 @@
 #define LIVED_MS 10000            /* an exchange completed on a session of that age shows that the server is well */
 #define SURVIVED_MS 60000
 #define LOGIN_DELAY_MAX_MS 3600000 /* a server that demands more is not believed */
+#define HOLD_FIRST_MS 5000 /* where the server did not say for how long */
+#define HOLD_LONGEST_MS 300000
+#define HOLD_MAX_MS 3600000 /* a server that asks for more is not believed */
 #define BREAKER_FIRST_MS 60000
 #define BREAKER_LONGEST_MS 3600000
 
@@ -66,7 +69,9 @@ struct pool {
     uint64_t broken_until_ms; /* the breaker; 0: closed */
     uint64_t login_after_ms;  /* POP3's LOGIN-DELAY: no new connection before; 0: none */
     uint64_t epoch;
-    uint64_t rate_us;         /* when the rate limit's account is settled */
+    struct rate_limit rate;
+    uint64_t held_until_ms;   /* the server asked to be left alone; 0: it did not */
+    unsigned holds;           /* one behind the other */
     uint64_t expiry_ms;       /* earliest deadline of what waits in the queue; 0: none */
     uint64_t wake_ms;         /* earliest time at which there is something to do; 0: none */
     enum { POOL_OPEN, POOL_PAUSED, POOL_CLOSING, POOL_CLOSED } state;
@@ -119,6 +124,10 @@ bool pool_is_blocked(struct pool *p, struct fault *fault);
 /* Is another pool waiting for a connection that this one's quotas would have to give? */
 bool pool_is_asked_for_room(struct pool *p);
 void pool_fail_waiters(struct pool *p, const struct fault *fault);
+
+/* A server asked to be left alone by the fault of an exchange: all who use the pool are held, for as long as it said, or for a
+ * while that grows. */
+void pool_hold(struct pool *p, uint64_t ms);
 
 /* pool_lease.c */
 /* Ends one of the watches, if there is one. */

@@ -166,11 +166,34 @@ static void reset_backoff(struct slot *slot)
     backoff_reset(&slot->pool->host->backoff);
 }
 
+void pool_hold(struct pool *p, uint64_t ms)
+{
+    uint64_t now = pool_now(p);
+    /* Several in flight are refused together: that is one refusal. */
+    if (p->held_until_ms <= now)
+        p->holds++;
+    uint64_t wait = ms ? MIN(ms, (uint64_t) HOLD_MAX_MS) : backoff_growing(HOLD_FIRST_MS, p->holds, HOLD_LONGEST_MS);
+    p->held_until_ms = MAX(p->held_until_ms, now + wait);
+    net_log(p->net, LOG_NOTICE, p->endpoint, "held", "the server asked to be left alone for %llu ms", (unsigned long long) wait);
+}
+
+/* What the answers of its exchanges said of the server's patience since the last look. */
+static void note_patience(struct pool *p, struct session *s)
+{
+    uint64_t wait_ms;
+    bool answered;
+    if (session_take_back_off(s, &wait_ms, &answered))
+        pool_hold(p, wait_ms);
+    else if (answered && p->held_until_ms <= pool_now(p))
+        p->holds = 0;
+}
+
 static void slot_relaxed(struct session *s)
 {
     const struct session_view *v = session_view(s);
     struct slot *slot = v->owner;
     uint64_t age = pool_now(slot->pool) - v->ready_ms;
+    note_patience(slot->pool, s);
     if (v->ready_ms && !slot->survived && ((v->completed && age >= LIVED_MS) || age >= SURVIVED_MS))
         reset_backoff(slot);
     if (v->state == SESSION_READY && slot->probe) {

@@ -95,6 +95,9 @@ bool session_check(struct session *s);
 /* READY or BUSY: puts the exchange on it. 0; <0 with *fault: start() refused and it is the owner's again. Where an
  * idle connection has been silent for too long it proves itself first. -EBUSY without fault: not now. */
 int session_place(struct session *s, struct exchange *x, struct fault *fault) ATTR_WARN_UNUSED;
+/* Has the server asked, by a refusal, to be left alone since the last call? *ret_wait_ms: for how long, 0: it did not say.
+ * *ret_answered: an exchange was answered meanwhile without that. */
+bool session_take_back_off(struct session *s, uint64_t *ret_wait_ms, bool *ret_answered);
 /* Every exchange on it has all its bytes at hand. */
 bool session_all_complete(const struct session *s);
 /* READY: asks for a proof of life whatever idle_probe says; BUSY until it has come. 0: none needed. */

@@ -82,6 +82,16 @@ static void request_event(struct session *s, struct exchange *x, const struct en
         finish(s, x);
 }
 
+bool session_take_back_off(struct session *s, uint64_t *ret_wait_ms, bool *ret_answered)
+{
+    bool asked = s->back_off;
+    *ret_wait_ms = s->back_off_ms;
+    *ret_answered = s->answered;
+    s->back_off = s->answered = false;
+    s->back_off_ms = 0;
+    return asked;
+}
+
 void session_dispatch(struct session *s, const struct engine_event *event)
 {
     const struct net_hooks *hooks = &s->net->hooks;
@@ -95,9 +105,15 @@ void session_dispatch(struct session *s, const struct engine_event *event)
         session_set_state(s, SESSION_READY);
         s->ops->ready(s);
         break;
+    case ENGINE_EVENT_DONE:
+        if (event->fault && event->fault->back_off) {
+            s->back_off = true;
+            s->back_off_ms = MAX(s->back_off_ms, event->fault->retry_after_ms);
+        }
+        s->answered = true;
+        ATTR_FALLTHROUGH;
     case ENGINE_EVENT_REPLY:
     case ENGINE_EVENT_DATA:
-    case ENGINE_EVENT_DONE:
         if (x)
             request_event(s, x, event);
         break;

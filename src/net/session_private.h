@@ -74,6 +74,8 @@ struct session {
     uint64_t in_before; /* bytes_in when the first of what is in flight was placed */
     bool reused;     /* and the connection had served before, or was stale */
     bool stale;      /* was silent for longer than idle_probe when the first of what is in flight was placed */
+    bool back_off, answered; /* what session_take_back_off() tells next */
+    uint64_t back_off_ms;
     bool server_bye; /* the server announced the end */
     struct session_relay *relay;
     struct fault *why; /* it died; NULL: it has not */

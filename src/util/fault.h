@@ -64,6 +64,7 @@ struct fault {
     enum fault_outcome outcome;
     enum fault_retry retry;
     uint64_t retry_after_ms; /* 0: not known */
+    bool back_off;           /* the server asks all who use the account to leave it alone, for retry_after_ms or for a while */
     const char *stage;       /* static string: "dns", "connect", "tls", "mail", …; NULL: none */
     const char *protocol;    /* static string: "smtp", "imap", "pop3"; NULL: none */
     const char *limit;       /* static string: name of the configured limit, for FAULT_LIMIT; NULL: none */

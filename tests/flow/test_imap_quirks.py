@@ -165,6 +165,24 @@ def test_exchange_passing_faults(flow):
             same((error.data["retry"], error.data.get("retry_after")), wanted)
 
 
+def test_asked_for_patience(flow):
+    """A server that asks one caller to wait is left alone by all of them, who wait or hear at once when to come back"""
+    for refusal, least in (("% BAD Request is throttled. Suggested Backoff Time: 1500 milliseconds\r\n", 1.5), ("% NO [THROTTLED] slowly\r\n", 3)):
+        with server(flow, EXCHANGE, {"STATUS": refusal}) as (_, client):
+            begin = time.monotonic()
+            client.fails("rejected", "imap.status", account="a", mailbox="x")
+            client.call("imap.list", account="a")
+            assert time.monotonic() - begin >= least, time.monotonic() - begin
+    with server(flow, EXCHANGE, {"STATUS": "% BAD Request is throttled. Suggested Backoff Time: 600000 milliseconds\r\n"}) as (fake, client):
+        client.fails("rejected", "imap.status", account="a", mailbox="x")
+        said = len(fake.lines)
+        error = client.fails("busy", "imap.list", account="a")
+        assert error.data["retry"] == "later" and 500000 < error.data["retry_after"] <= 600000, error.data
+        same(len(fake.lines), said)
+        client.call("gateway.resume", account="a")
+        client.call("imap.list", account="a")
+
+
 def test_icloud_rfc822(flow):
     """iCloud: RFC822 is answered with nothing, BODY[] is asked for instead"""
     def answer(fake, wire, tag, line):

@@ -149,6 +149,12 @@ static int handle(struct line_engine *l, struct slice line, struct engine_event 
         write_next(l);
         give(l, ENGINE_EVENT_DONE, r, text, ret);
         l->event.ok = c == '+';
+        if (c == '~') {
+            fault_set(&l->event.fault, -EIO, FAULT_REJECTED, "command", "not so fast");
+            l->event.fault.back_off = true;
+            (void) slice_to_u64(text, UINT32_MAX, &l->event.fault.retry_after_ms);
+            l->event.base.fault = &l->event.fault;
+        }
         return 1;
     case ASKED_QUIT:
         l->state = CLOSED;

@@ -20,6 +20,7 @@ struct line_event {
     struct engine_event base;
     struct slice text; /* the line behind its first character */
     bool ok;           /* DONE: "+" */
+    struct fault fault; /* DONE: "~N": the server asks to be left alone for N ms */
 };
 
 /* Engines that were made and not yet freed. */

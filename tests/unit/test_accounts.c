@@ -206,8 +206,9 @@ START_TEST(test_quotas)
     ck_assert_ptr_eq(smtp->account_quota, imap->account_quota);
     ck_assert_uint_eq(smtp->host_quota->max, 3);
     ck_assert_ptr_eq(smtp->host_quota, imap->host_quota);
-    ck_assert_uint_eq(smtp->rate_limit, 7);
-    ck_assert_uint_eq(smtp->rate_period_ms, 1000);
+    ck_assert_uint_eq(smtp->host_quota->rate.count, 7);
+    ck_assert_uint_eq(smtp->host_quota->rate.period_ms, 1000);
+    ck_assert_uint_eq(smtp->rate_limit, 0);
     account_unref(a);
     /* Other limits reach the pools that live. */
     scratch_write("postern.conf", "[host h]\nmax_connections = 4\n");
@@ -217,6 +218,7 @@ START_TEST(test_quotas)
     ck_assert_ptr_eq(account_existing_pool(a, PROTOCOL_SMTP)->endpoint, smtp);
     ck_assert_uint_eq(smtp->account_quota->max, 11);
     ck_assert_uint_eq(smtp->host_quota->max, 4);
+    ck_assert_uint_eq(smtp->host_quota->rate.count, 0);
     account_unref(a);
 }
 END_TEST

@@ -291,24 +291,101 @@ START_TEST(the_rate_is_limited)
 {
     struct world w;
     struct fault fault = {0};
-    struct test_exchange *t[6];
+    struct test_exchange *t[4];
     world_init(&w);
     struct endpoint *e = world_endpoint(&w);
     e->rate_limit = 3;
-    e->rate_period_ms = 300;
+    e->rate_period_ms = 3000;
     struct pool *p = world_pool(&w, e);
     uint64_t begin = loop_now_ms(w.loop);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 4; i++) {
         t[i] = test_exchange_new(&w, "t", "DO it", true);
         ck_assert_int_eq(submit(p, t[i], &fault), 0);
     }
     world_run(&w, world_done_is, 3);
-    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 100);
+    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 950);
+    world_run(&w, world_done_is, 4);
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 990);
+    world_close(&w, p);
+    for (int i = 0; i < 4; i++)
+        test_exchange_free(t[i]);
+    world_done(&w);
+}
+END_TEST
+
+/* Two accounts at one host: its rate holds for both together. */
+START_TEST(the_rate_of_a_host_is_limited)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct test_exchange *t[6];
+    struct pool *p[2];
+    world_init(&w);
+    struct connection_quota *quota = connection_quota_new(0);
+    quota->rate = (struct rate_limit){3, 300, 0};
+    for (int i = 0; i < 2; i++) {
+        struct endpoint *e = world_endpoint(&w);
+        e->host_quota = connection_quota_ref(quota);
+        p[i] = world_pool(&w, e);
+    }
+    uint64_t begin = loop_now_ms(w.loop);
+    for (int i = 0; i < 6; i++) {
+        t[i] = test_exchange_new(&w, "t", "DO it", true);
+        ck_assert_int_eq(submit(p[i % 2], t[i], &fault), 0);
+    }
     world_run(&w, world_done_is, 6);
     ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 250);
-    world_close(&w, p);
+    /* Without a limit any more, nobody waits for it. */
+    quota->rate.count = 0;
+    test_exchange_free(world_call(&w, p[0], "DO it", true));
+    world_close(&w, p[0]);
+    world_close(&w, p[1]);
     for (int i = 0; i < 6; i++)
         test_exchange_free(t[i]);
+    connection_quota_unref(quota);
+    world_done(&w);
+}
+END_TEST
+
+static int not_so_fast(struct world *w, struct line_conn *c, const char *line)
+{
+    (void) w;
+    if (strncmp(line, "SLOW ", 5) != 0)
+        return 0;
+    char answer[32];
+    snprintf(answer, sizeof(answer), "~%s\n", line + 5);
+    conn_say(c, answer);
+    return 1;
+}
+
+/* A server that asks one caller for patience gets it from all. */
+START_TEST(left_alone_when_it_asks)
+{
+    struct world w;
+    struct fault fault = {0};
+    struct pool_stats stats;
+    world_init(&w);
+    w.on_line = not_so_fast;
+    struct pool *p = world_pool(&w, world_endpoint(&w));
+    uint64_t begin = loop_now_ms(w.loop);
+    test_exchange_free(world_call(&w, p, "SLOW 300", false));
+    test_exchange_free(world_call(&w, p, "DO it", true));
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 300);
+    /* Who cannot wait so long hears it at once, and when to come back. */
+    test_exchange_free(world_call(&w, p, "SLOW 60000", false));
+    struct test_exchange *t = test_exchange_new(&w, "t", "DO it", true);
+    t->x.queue_deadline_ms = loop_now_ms(w.loop) + 1000;
+    ck_assert_int_eq(submit(p, t, &fault), -EBUSY);
+    ck_assert_int_eq(fault.kind, FAULT_BUSY);
+    ck_assert_uint_gt(fault.retry_after_ms, 50000);
+    test_exchange_free(t);
+    pool_resume(p);
+    test_exchange_free(world_call(&w, p, "DO it", true));
+    /* One that does not say for how long gets a while. */
+    test_exchange_free(world_call(&w, p, "SLOW down", false));
+    pool_stats(p, &stats);
+    ck_assert_uint_gt(stats.backoff_until_ms, 0);
+    world_close(&w, p);
     world_done(&w);
 }
 END_TEST
@@ -476,6 +553,8 @@ int main(void)
     tcase_add_test(t, quotas_are_shared);
     tcase_add_test(t, lives_end);
     tcase_add_test(t, the_rate_is_limited);
+    tcase_add_test(t, the_rate_of_a_host_is_limited);
+    tcase_add_test(t, left_alone_when_it_asks);
     tcase_add_test(t, pause_and_resume);
     tcase_add_test(t, closing_gives_grace);
     tcase_add_test(t, a_reader_holds_back_only_its_connection);

@@ -385,15 +385,15 @@ START_TEST(drips_of_a_greeting_end)
     w.greeting = "+";
     w.on_line = drip;
     struct endpoint *e = world_endpoint(&w);
-    e->timeout_ms = 100;
-    e->ready_timeout_ms = 300;
+    e->timeout_ms = 1500;
+    e->ready_timeout_ms = 2000;
     struct pool *p = world_pool(&w, e);
     struct test_exchange *t = test_exchange_new(&w, "t", "DO it", true);
     struct fault fault = {0};
     uint64_t begin = loop_now_ms(w.loop);
     ck_assert_int_eq(pool_submit(p, &t->x, &fault), 0);
     /* A byte every 20 ms: progress, but the time until ready is absolute. */
-    for (int i = 0; i < 100 && !t->done; i++) {
+    for (int i = 0; i < 1000 && !t->done; i++) {
         struct line_conn *c = list_first(&w.conns, struct line_conn, link);
         if (c)
             conn_say(c, "x");
@@ -402,8 +402,7 @@ START_TEST(drips_of_a_greeting_end)
     ck_assert_uint_eq(t->done, 1);
     ck_assert_int_eq(t->fault.kind, FAULT_TIMEOUT);
     ck_assert_str_eq(t->fault.stage, "greeting");
-    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 290);
-    ck_assert_uint_le(loop_now_ms(w.loop) - begin, 700);
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 1990);
     test_exchange_free(t);
     world_close(&w, p);
     world_done(&w);

@@ -109,7 +109,7 @@ const struct config_key config_keys[] = {
      "Connections to the host by all accounts together; 0: no limit."},
     {"rate_limit", CONFIG_IN_HOST, CONFIG_RATE, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct host_config, rate_limit),
-     "Messages to the host by all accounts together, as 100/min."},
+     "Messages to the host over SMTP by all accounts together, as 100/min; a protocol's own `rate_limit` holds besides."},
 
     /* [account] */
     {"email", CONFIG_IN_ACCOUNT, CONFIG_ADDRESS, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,

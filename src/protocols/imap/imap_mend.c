@@ -81,4 +81,5 @@ void imap_mend_fault(const struct imap_client *c, const struct imap_response *r,
         slice_eq_ci(r->code.name, SLICE("THROTTLED")))
         fault->retry = RETRY_LATER;
     fault->retry_after_ms = ms;
+    fault->back_off = ms || slice_eq_ci(r->code.name, SLICE("THROTTLED"));
 }

@@ -45,7 +45,8 @@ static const struct {
         "authenticated but not connected\"; both end the connection as something that passes.",
         {EXCHANGE}},
     [IMAP_QUIRK_EXCHANGE_THROTTLE] = {
-        "exchange-throttle", "A refusal may suggest a time to wait, which the error gives as retry_after.",
+        "exchange-throttle", "A refusal may suggest a time to wait, which the error gives as retry_after, and for which all callers "
+        "are held.",
         {EXCHANGE}},
     [IMAP_QUIRK_MISSING_HOSTS] = {
         "missing-hosts", "ENVELOPE has a word like MISSING_DOMAIN where an address has no domain; it is left out.",
