@@ -364,7 +364,8 @@ static int http_status(struct proxy_stage *p, struct slice line, struct fault *f
         return fault_set(fault, -EPROTO, FAULT_PROXY, "proxy", "not an HTTP reply");
     p->status = (unsigned) code;
     p->closes = line.data[7] == '0';
-    if (code >= 200 && code < 300)
+    /* RFC 9110 section 15.2: what comes before the answer says nothing here, but for 101, which nobody asked for. */
+    if (code < 300 && code != 101)
         return 0;
     struct slice text = slice_trim(slice_from(line, 12));
     if (code == 407 && p->username) {
@@ -422,6 +423,10 @@ static int http_repeat(struct proxy_stage *p, struct fault *fault)
 /* Behind the empty line: 1: it stands; 0: a body follows, or the next answer; PROXY_AGAIN. */
 static int http_header_end(struct proxy_stage *p, struct fault *fault)
 {
+    if (p->status < 200) {
+        p->status = 0;
+        return 0;
+    }
     if (!p->challenges) {
         p->state = PROXY_OPEN;
         return 1;

@@ -143,7 +143,8 @@ def http_cases():
                           check=one_request if scheme == "https" else no_password)
             yield case_of(scheme, "connect", f"407-fin-{login}", answered, after(answer("407 Who", asks), fin), named=named)
             yield case_of(scheme, "connect", f"407-body-{login}", answered, after(answer("407 Who", asks, "Content-Length: 99999999"), endless("<html>")), named=named)
-        for name, reply in {"204": answer("204 yes"), "no-reason": "HTTP/1.1 200\r\n\r\n", "http10": "HTTP/1.0 200 yes\r\n\r\n", "lf": "HTTP/1.1 200 yes\nX: y\n\n",
+        yield case_of(scheme, "connect", "endless-100", PROXY, endless(answer("100 Continue")), connections=1)
+        for name, reply in {"204": answer("204 yes"), "100": answer("100 Continue", "X: y") + answer("103 Early Hints") + answer("200 yes"), "no-reason": "HTTP/1.1 200\r\n\r\n", "http10": "HTTP/1.0 200 yes\r\n\r\n", "lf": "HTTP/1.1 200 yes\nX: y\n\n",
                             "length": answer("200 yes", "Content-Length: 100"), "chunked": answer("200 yes", "Transfer-Encoding: chunked"),
                             "close": answer("200 yes", "Connection: close"), "full": answer("200 yes", "X: " + "x" * (HEADER_MAX - 30)),
                             "folded": answer("200 yes", "X: y", " z"), "eight-bits": answer("200 \xe9\xff", "X\xff: \x00")}.items():

@@ -159,7 +159,7 @@ START_TEST(http)
     proxy_stage_free(k.p);
     begin(&k, PROXY_HTTPS, NULL, NULL, "[2001:db8::1]", NULL);
     EXPECT(&k, "CONNECT [2001:db8::1]:993 HTTP/1.1\r\nHost: [2001:db8::1]:993\r\n\r\n");
-    ck_assert_int_eq(FEED(&k, "HTTP/1.0 200\n\n"), 1);
+    ck_assert_int_eq(FEED(&k, "HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 102 Wait\r\n\r\nHTTP/1.0 200\n\n"), 1);
     proxy_stage_free(k.p);
     /* Bytes behind the success are the tunnel's. */
     begin(&k, PROXY_HTTP, NULL, NULL, "mail.example.com", NULL);
