@@ -92,8 +92,10 @@ static void complete(struct smtp_client *c, struct smtp_transaction *t)
     struct smtp_event *ev = smtp_push_event(c, ENGINE_EVENT_DONE, r);
     if (fault_is_set(&t->refusal)) {
         c->done_fault = t->refusal;
-        /* RFC 3463 section 3.4: the system takes nothing from anybody now (Exchange says it of too many at once). */
-        c->done_fault.back_off = t->refusal.reply.code / 100 == 4 && strcmp(t->refusal.reply.enhanced, "4.3.2") == 0;
+        /* RFC 3463 section 3.4: the system takes nothing from anybody now (Exchange says it of too many at once). With 421 it is this
+         * connection that ends, and the next may do better. */
+        c->done_fault.back_off = t->refusal.reply.code / 100 == 4 && t->refusal.reply.code != 421 &&
+                                 strcmp(t->refusal.reply.enhanced, "4.3.2") == 0;
         ev->base.fault = &c->done_fault;
     }
 }
