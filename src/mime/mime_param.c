@@ -40,14 +40,16 @@ int mime_percent_decode(struct mime_decoder *d, struct slice s)
     return 0;
 }
 
+/* A name in lower case. It is ASCII by all rules; where it is not, it is read like a text. */
 static int lower_copy(struct mime_decoder *d, struct slice s, struct slice *ret)
 {
-    char *p = arena_dup(d->arena, s.data, s.len);
-    if (!p)
-        return -ENOMEM;
-    for (size_t i = 0; i < s.len; i++)
-        p[i] = ascii_lower(p[i]);
-    *ret = slice_of(p, s.len);
+    struct slice text;
+    int r = mime_decode_text(d, s, &text); /* a copy of its own */
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < text.len; i++)
+        ((char *) (uintptr_t) text.data)[i] = ascii_lower(text.data[i]);
+    *ret = text;
     return 0;
 }
 

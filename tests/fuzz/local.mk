@@ -33,23 +33,57 @@ tests_fuzz_fuzz_imap_utf7_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_imap_utf7_LDADD = $(PROTOCOLS_LIBS)
 
 # mime
-MIME_FUZZ = %reldir%/fuzz_mime_message %reldir%/fuzz_mime_header %reldir%/fuzz_mime_transfer
+MIME_FUZZ = \
+	%reldir%/fuzz_mime_message \
+	%reldir%/fuzz_mime_header \
+	%reldir%/fuzz_mime_words \
+	%reldir%/fuzz_mime_address \
+	%reldir%/fuzz_mime_date \
+	%reldir%/fuzz_mime_base64 \
+	%reldir%/fuzz_mime_qp \
+	%reldir%/fuzz_mime_uu \
+	%reldir%/fuzz_mime_tnef
 check_PROGRAMS += $(MIME_FUZZ)
 if !FUZZING
 TESTS += $(MIME_FUZZ)
 endif
-tests_fuzz_fuzz_mime_message_SOURCES = %reldir%/fuzz_mime_message.c %reldir%/fuzz.h $(FUZZ_MAIN)
+FUZZ_MIME = %reldir%/fuzz.h %reldir%/fuzz_mime_check.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_message_SOURCES = %reldir%/fuzz_mime_message.c $(FUZZ_MIME)
 tests_fuzz_fuzz_mime_message_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_mime_message_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_mime_message_LDADD = libmime.la libutil.la
-tests_fuzz_fuzz_mime_header_SOURCES = %reldir%/fuzz_mime_header.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_header_SOURCES = %reldir%/fuzz_mime_header.c $(FUZZ_MIME)
 tests_fuzz_fuzz_mime_header_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_mime_header_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_mime_header_LDADD = libmime.la libutil.la
-tests_fuzz_fuzz_mime_transfer_SOURCES = %reldir%/fuzz_mime_transfer.c %reldir%/fuzz.h $(FUZZ_MAIN)
-tests_fuzz_fuzz_mime_transfer_CPPFLAGS = $(FUZZ_CPPFLAGS)
-tests_fuzz_fuzz_mime_transfer_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
-tests_fuzz_fuzz_mime_transfer_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_words_SOURCES = %reldir%/fuzz_mime_words.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_words_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_words_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_words_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_address_SOURCES = %reldir%/fuzz_mime_address.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_address_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_address_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_address_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_date_SOURCES = %reldir%/fuzz_mime_date.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_date_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_date_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_date_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_base64_SOURCES = %reldir%/fuzz_mime_base64.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_base64_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_base64_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_base64_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_qp_SOURCES = %reldir%/fuzz_mime_qp.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_qp_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_qp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_qp_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_uu_SOURCES = %reldir%/fuzz_mime_uu.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_uu_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_uu_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_uu_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_tnef_SOURCES = %reldir%/fuzz_mime_tnef.c $(FUZZ_MIME)
+tests_fuzz_fuzz_mime_tnef_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_tnef_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_tnef_LDADD = libmime.la libutil.la
 
 # All of them, one after the other, from the committed inputs: make fuzz FUZZ_SECONDS=600 FUZZ='imap_response json'.
 # make fuzz-merge puts what they found back among the committed inputs, without what adds nothing.

@@ -121,6 +121,12 @@ START_TEST(odd_content_fields)
     check_type("Content-Type: a/b; name=\"\u00fcber\"\n\n", "a", "b", "über");
     check_type("Content-Type: a/b; name=\"Картинка\xd0\"\n\n", "a", "b", "Картинка\ufffd");
     check_type("Content-Type: a/b; name=\"\xfc" "ber\"\n\n", "a", "b", "über");
+    /* A parameter's name is text, too. */
+    struct mime_message *m = parsed("Content-Type: a/b; \xb4 X=1; Y\n\tZ=2\n\n");
+    ck_assert_uint_eq(m->root->params.n, 2);
+    ck_slice_eq(m->root->params.list[0].name, "´ x");
+    ck_slice_eq(m->root->params.list[1].name, "y z");
+    mime_message_free(m);
 }
 END_TEST
 
