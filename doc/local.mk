@@ -1,5 +1,6 @@
 # doc: what is written for people, and the examples. The C ones are compiled by make check, all of them run by tests/flow.
 EXTRA_DIST += \
+	%reldir%/messages.md \
 	%reldir%/operating.md \
 	%reldir%/recipes.md \
 	%reldir%/examples/mail.js \

@@ -98,8 +98,10 @@ def test_recipes(flow):
     with tempfile.TemporaryDirectory() as home:
         play(flow, "doc/recipes.md", home)
         assert (pathlib.Path(home) / "invoices").iterdir(), "no attachment was saved"
-    wanted = ["Cron <root@host> backup", "The job failed", "Invoice 2026-0815", "One", "Three megabytes"]
+    wanted = ["Cron <root@host> backup", "The job failed", "Invoice 2026-0815", "One", "Fwd: invoice", "Lunch", "News",
+              "Three megabytes"]
     flow.wait_for(lambda: set(wanted) <= set(flow.subjects("bob")), what="the recipes' mails")
+    flow.wait_for(lambda: "Re: invoice for tests" in flow.subjects("ann"), what="the recipes' answer")
 
 
 def test_operating(flow):

@@ -3,6 +3,7 @@
 
 import base64
 import os
+import struct
 import tempfile
 import time
 
@@ -132,3 +133,27 @@ def test_names(flow):
         word = base64.b64encode(name.encode()).decode()
         found = parse(flow, head(Content_Disposition=f'attachment; filename="=?utf-8?B?{word}?="', Content_Type="application/octet-stream") + b"x")
         assert found["attachments"][0]["filename"] in (name, None) or found["defects"], name
+
+
+def test_tnef(flow):
+    """A winmail.dat with too many files, lengths and counts that nothing stands behind, and noise: what is there is listed, 1000 files at most"""
+    def attribute(number, data, length=None):
+        return struct.pack("<BII", 2, number, len(data) if length is None else length) + data + struct.pack("<H", sum(data) % 65536)
+
+    def listed(content):
+        found = parse(flow, head(Content_Type="application/ms-tnef") + struct.pack("<IH", 0x223E9F78, 1) + content, tnef=True, attachments=False)
+        return found["attachments"][1:], found["defects"]
+
+    begin, data, props = 0x69002, 0x6800F, 0x69005
+    files, defects = listed((attribute(begin, b"") + attribute(data, b"x")) * 5000)
+    same(([file["size"] for file in files], defects), ([1] * 1000, ["too many files within the TNEF"]))
+    files, defects = listed(attribute(begin, b"") + attribute(data, b"abc", 0xFFFFFFFF))
+    same(([file["size"] for file in files], defects), ([5], ["TNEF without an end"]))      # its checksum looks like data
+    for lie in (b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\x1f\x00\x07\x37\xff\xff\xff\xff\xff\xff\xff\xff", b"\x01\0\0\0\x34\x12\x07\x37",
+                b"\x01\0\0\0\x1e\0\0\x80" + b"g" * 16 + b"\x01\0\0\0\xff\xff\xff\xff", b"\x01\0\0\0\x03\x10\x07\x37\xff\xff\xff\xff"):
+        files, defects = listed(attribute(begin, b"") + attribute(props, lie) + attribute(data, b"kept"))
+        same(([file["size"] for file in files], defects), ([4], ["damaged TNEF"]), lie.hex())
+    for _ in range(20):
+        noise = os.urandom(3000)
+        files, defects = listed(noise)
+        assert sum(file["size"] for file in files) <= len(noise)
