@@ -15,6 +15,7 @@ struct address_parser {
     struct slice s;
     size_t i;
     size_t count;
+    bool within_group; /* groups hold no groups, also where encoded words look like some */
     bool again;           /* the input is the decoded form of an entry: it is not decoded and read once more */
     struct buffer phrase; /* of the entry: words with quotes resolved */
     struct buffer bare;   /* of the entry: the same with quotes kept, for an address without brackets */
@@ -224,7 +225,7 @@ static int finish_nameless(struct address_parser *p, const struct entry *e, stru
     if (r < 0)
         return r;
     if (!p->again && slice_find(text, '@') < text.len && slice_find(text, '<') < text.len) {
-        struct address_parser inner = {.d = p->d, .s = text, .count = p->count, .again = true};
+        struct address_parser inner = {.d = p->d, .s = text, .count = p->count, .again = true, .within_group = p->within_group};
         buffer_init(&inner.phrase, MIME_TEXT_MAX);
         buffer_init(&inner.bare, MIME_TEXT_MAX);
         r = parse_entries(&inner, false, *tail);
@@ -286,20 +287,28 @@ static int finish_entry(struct address_parser *p, const struct entry *e, struct 
 /* The members of a group whose name has been read up to its colon. */
 static int finish_group(struct address_parser *p, struct mime_address ***tail)
 {
-    struct mime_address *a = new_address(p);
-    if (!a)
-        return -ENOMEM;
-    a->is_group = true;
-    int r = set_name(p, a, buffer_slice(&p->phrase));
+    struct mime_address dropped = {0}, *a = &dropped;
+    int r = 0;
+    if (p->count >= MIME_ADDRESSES_MAX) {
+        mime_defect(p->d, "too many addresses");
+    } else {
+        a = new_address(p);
+        if (!a)
+            return -ENOMEM;
+        a->is_group = true;
+        r = set_name(p, a, buffer_slice(&p->phrase));
+        **tail = a;
+        *tail = &a->next;
+    }
+    p->within_group = true;
     if (r == 0)
         r = parse_entries(p, true, &a->members);
-    **tail = a;
-    *tail = &a->next;
+    p->within_group = false;
     return r;
 }
 
 /* Words, marks and brackets up to the end of an entry; *ret_stop is the character that ended it, NUL at the end. */
-static int read_entry(struct address_parser *p, bool in_group, struct entry *e, char *ret_stop)
+static int read_entry(struct address_parser *p, struct entry *e, char *ret_stop)
 {
     struct slice s = p->s;
     int r = 0;
@@ -320,7 +329,7 @@ static int read_entry(struct address_parser *p, bool in_group, struct entry *e, 
         } else if (c == '<' && !e->has_angle) {
             take_angle(p, e);
             r = put_space(p);
-        } else if (c == ',' || c == ';' || (c == ':' && !in_group && !e->has_angle && !e->has_at)) {
+        } else if (c == ',' || c == ';' || (c == ':' && !p->within_group && !e->has_angle && !e->has_at)) {
             p->i++;
             *ret_stop = c;
             return 0;
@@ -347,7 +356,7 @@ static int parse_entries(struct address_parser *p, bool in_group, struct mime_ad
     while (p->i < p->s.len) {
         struct entry e;
         char stop;
-        int r = read_entry(p, in_group, &e, &stop);
+        int r = read_entry(p, &e, &stop);
         if (r == 0)
             r = stop == ':' ? finish_group(p, &tail) : finish_entry(p, &e, &tail);
         if (r < 0)

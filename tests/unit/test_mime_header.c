@@ -71,6 +71,28 @@ static void check_addresses(const char *raw, const char *want)
     ck_assert_str_eq(got, want);
 }
 
+START_TEST(addresses_have_a_limit)
+{
+    static const char *const pieces[] = {"a:;", "a@b,", "<>,", "g:a@b;"};
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        size_t len = strlen(pieces[i]), n = 0;
+        char *raw = malloc(len * 60000);
+        struct mime_address *list;
+        ck_assert_ptr_nonnull(raw);
+        for (size_t k = 0; k < 60000; k++)
+            memcpy(raw + k * len, pieces[i], len);
+        ck_assert_int_eq(mime_parse_addresses(&decoder, slice_of(raw, len * 60000), &list), 0);
+        for (struct mime_address *a = list; a; a = a->next) {
+            n++;
+            for (struct mime_address *m = a->members; m; m = m->next)
+                n++;
+        }
+        ck_assert_uint_le(n, MIME_ADDRESSES_MAX);
+        free(raw);
+    }
+}
+END_TEST
+
 START_TEST(addresses)
 {
     check_addresses("ann@example.com", "|ann@example.com");
@@ -82,6 +104,9 @@ START_TEST(addresses)
     check_addresses("=?utf-8?Q?Doe,_Ann?= <a@x>", "Doe, Ann|a@x");
     check_addresses("A Group:Ed <ed@x>,joe@y,John <jdoe@z>;", "A Group| [Ed|ed@x] [|joe@y] [John|jdoe@z]");
     check_addresses("Undisclosed recipients:;", "Undisclosed recipients|");
+    /* No group in a group, whatever an encoded word looks like. */
+    check_addresses("G: =?utf-8?Q?a=3A_b=40c_=3Cd=40e=3E?=;, x@y", "G| [a: b@c|d@e]; |x@y");
+    check_addresses("=?utf-8?Q?H=3A_b_=3Cd=40e=3E=3B?=, x@y", "H| [b|d@e]; |x@y");
     check_addresses("<@a,@b:ann@x>", "|ann@x");
     check_addresses("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete|pete@silly.test");
     check_addresses("ann . doe @ example . com", "|ann.doe@example.com");
@@ -212,6 +237,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, encoded_words);
     tcase_add_test(tc, addresses);
+    tcase_add_test(tc, addresses_have_a_limit);
     tcase_add_test(tc, dates);
     tcase_add_test(tc, parameters);
     tcase_add_test(tc, parameter_limits);
