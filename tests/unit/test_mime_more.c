@@ -130,6 +130,45 @@ START_TEST(odd_content_fields)
 }
 END_TEST
 
+/* What stands for more than itself is one part with its bytes, and its parameters tell what it is. */
+START_TEST(whole_parts)
+{
+    static const struct {
+        const char *head, *body, *param, *value;
+    } rows[] = {
+        {"message/partial; id=\"abc@x\"; number=2; total=3", "more of it\r\n", "number", "2"},
+        {"message/external-body; access-type=URL; URL=\"ftp://x/y\"", "Content-Type: image/png\r\n\r\nphantom\r\n", "access-type", "URL"},
+        {"message/global", "Subject: gr\u00fc\u00dfe\r\n\r\nx\r\n", NULL, NULL},
+        {"message/rfc822", "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n", NULL, NULL},
+        {"application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m", "MIAG\r\n", "smime-type", "enveloped-data"},
+        {"application/pgp-encrypted", "Version: 1\r\n", NULL, NULL},
+        {"application/pgp-signature; name=signature.asc", "-----BEGIN PGP SIGNATURE-----\r\n", "name", "signature.asc"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char raw[1024];
+        struct slice bytes;
+        snprintf(raw, sizeof(raw), "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: %s\r\n\r\n%s\r\n--b--\r\n",
+                 rows[i].head, rows[i].body);
+        struct mime_message *m = parsed(raw);
+        const struct mime_part *part = mime_message_find(m, SLICE("2"));
+        ck_assert_uint_eq(m->n_parts, 3);
+        ck_assert_ptr_nonnull(part);
+        ck_assert(part->is_attachment && !part->is_multipart && !part->in_text && !part->in_html);
+        struct mime_part_reader *r = mime_part_reader_new(m, part, MIME_READ_BYTES);
+        ck_assert_ptr_nonnull(r);
+        ck_assert_int_eq(mime_part_read(r, &bytes), 0);
+        ck_slice_eq(bytes, rows[i].body);
+        mime_part_reader_free(r);
+        if (rows[i].param) {
+            const struct slice *value = mime_param_get(&part->params, slice_of_str(rows[i].param));
+            ck_assert_ptr_nonnull(value);
+            ck_slice_eq(*value, rows[i].value);
+        }
+        mime_message_free(m);
+    }
+}
+END_TEST
+
 static struct mime_report *report_of(struct mime_message *m)
 {
     struct mime_report *report;
@@ -265,6 +304,7 @@ int main(void)
     tcase_add_test(tc, flowed_parts);
     tcase_add_test(tc, undeclared_charsets);
     tcase_add_test(tc, odd_content_fields);
+    tcase_add_test(tc, whole_parts);
     tcase_add_test(tc, delivery_report);
     tcase_add_test(tc, other_reports);
     tcase_add_test(tc, forms);
