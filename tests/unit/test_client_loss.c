@@ -196,10 +196,10 @@ START_TEST(test_busy_gateway)
     const char *path = scratch_path("s");
     int fd = listen_at(path, 0);
     struct postern *first = NULL, *second = NULL;
-    ck_assert_int_eq(postern_open(&first, path, 1000, &error), 0);
+    ck_assert_int_eq(postern_open(&first, path, 20000, &error), 0);
     ck_assert_int_eq(postern_open(&second, path, 200, &error), -ETIMEDOUT);
     close(accept(fd, NULL, NULL));
-    ck_assert_int_eq(postern_open(&second, path, 1000, &error), 0);
+    ck_assert_int_eq(postern_open(&second, path, 20000, &error), 0);
     postern_close(first);
     postern_close(second);
     close(fd);
@@ -230,7 +230,7 @@ START_TEST(test_reconnect)
     scratch_setup();
     snprintf(path, sizeof(path), "%s", scratch_path("s"));
     int fd = listen_at(path, 4);
-    ck_assert_int_eq(postern_open(&p, path, 1000, &error), 0);
+    ck_assert_int_eq(postern_open(&p, path, 20000, &error), 0);
     close(accept(fd, NULL, NULL));
     close(fd);
     ck_assert_int_eq(pthread_create(&thread, NULL, restart_later, path), 0);
@@ -242,7 +242,7 @@ START_TEST(test_reconnect)
     pthread_join(thread, NULL);
     close(restart_fd);
     unlink(path);
-    ck_assert_int_lt(postern_open(&p, path, 1000, &error), 0);
+    ck_assert_int_lt(postern_open(&p, path, 20000, &error), 0);
     postern_error_done(&error);
     scratch_teardown();
 }

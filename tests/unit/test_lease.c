@@ -51,7 +51,7 @@ START_TEST(leases)
     lease_init(&b, &w);
     lease_init(&c, &w);
     ck_assert_int_eq(pool_lease(p, &a.lease, &fault), 0);
-    b.lease.queue_deadline_ms = loop_now_ms(w.loop) + 50;
+    b.lease.queue_deadline_ms = loop_now_ms(w.loop) + 200;
     ck_assert_int_eq(pool_lease(p, &b.lease, &fault), 0);
     /* Half of three, at least one: the second waits in vain. */
     world_run(&w, world_done_is, 2);
@@ -229,13 +229,13 @@ START_TEST(probes)
     e->pool_size = 1;
     struct pool *p = world_pool(&w, e);
     struct probed pr = {.world = &w};
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 20000, probed, &pr, &fault), 0);
     world_run(&w, world_done_is, 1);
     ck_assert(pr.ok);
     ck_assert_ptr_nonnull(strstr(pr.result.peer, "127.0.0.1:"));
     /* The pool is full: the idle one proves itself. */
     pr.ok = false;
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 20000, probed, &pr, &fault), 0);
     world_run(&w, world_done_is, 2);
     ck_assert(pr.ok);
     ck_assert_ptr_nonnull(strstr(w.log, "1:NOOP"));
@@ -243,13 +243,13 @@ START_TEST(probes)
     /* And one that died is replaced. */
     pr.ok = false;
     conn_reset(list_first(&w.conns, struct line_conn, link));
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 20000, probed, &pr, &fault), 0);
     world_run(&w, world_done_is, 3);
     ck_assert_msg(pr.ok, "%s", pr.fault.text);
     world_close(&w, p);
     world_unlisten(&w);
     p = world_pool(&w, world_endpoint(&w));
-    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 1000, probed, &pr, &fault), 0);
+    ck_assert_int_eq(pool_probe(p, loop_now_ms(w.loop) + 20000, probed, &pr, &fault), 0);
     world_run(&w, world_done_is, 4);
     ck_assert(!pr.ok && pr.fault.kind == FAULT_CONNECT);
     world_close(&w, p);

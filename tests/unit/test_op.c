@@ -393,7 +393,7 @@ END_TEST
 
 START_TEST(time_ends_a_call)
 {
-    start_waiting(",\"timeout\":30");
+    start_waiting(",\"timeout\":1500");
     waiting->done_outcome = OUTCOME_DONE;
     expect_lines(1);
     says("\"kind\":\"timeout\"");

@@ -266,20 +266,20 @@ START_TEST(lives_end)
     for (int i = 0; i < 5; i++)
         test_exchange_free(world_call(&w, p, "DO it", true));
     ck_assert_uint_eq(w.accepted, 3);
-    world_run_for(&w, 150);
+    world_run_for(&w, 800);
     ck_assert_uint_eq(w.open, 0);
     pool_stats(p, &stats);
     ck_assert_uint_eq(stats.closed, 3);
     world_close(&w, p);
 
     e = world_endpoint(&w);
-    e->max_lifetime_ms = 60;
+    e->max_lifetime_ms = 1000;
     e->min_pool_size = 1;
     p = world_pool(&w, e);
     unsigned before = w.accepted;
-    world_run_for(&w, 40);
+    world_run_for(&w, 200);
     ck_assert_uint_eq(w.accepted, before + 1); /* opened without being asked */
-    world_run_for(&w, 100);
+    world_run_for(&w, 1300);
     ck_assert_uint_ge(w.accepted, before + 2);
     ck_assert_uint_eq(w.open, 1);
     world_close(&w, p);
@@ -295,7 +295,7 @@ START_TEST(the_rate_is_limited)
     world_init(&w);
     struct endpoint *e = world_endpoint(&w);
     e->rate_limit = 3;
-    e->rate_period_ms = 3000;
+    e->rate_period_ms = 6000;
     struct pool *p = world_pool(&w, e);
     uint64_t begin = loop_now_ms(w.loop);
     for (int i = 0; i < 4; i++) {
@@ -303,9 +303,9 @@ START_TEST(the_rate_is_limited)
         ck_assert_int_eq(submit(p, t[i], &fault), 0);
     }
     world_run(&w, world_done_is, 3);
-    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 950);
+    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 1950);
     world_run(&w, world_done_is, 4);
-    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 990);
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 1990);
     world_close(&w, p);
     for (int i = 0; i < 4; i++)
         test_exchange_free(t[i]);
@@ -447,15 +447,15 @@ START_TEST(a_reader_holds_back_only_its_connection)
     struct fault fault = {0};
     world_init(&w);
     struct endpoint *e = world_endpoint(&w);
-    e->timeout_ms = 80;
+    e->timeout_ms = 600;
     struct pool *p = world_pool(&w, e);
     struct test_exchange *a = test_exchange_new(&w, "a", "HANG", false);
     ck_assert_int_eq(submit(p, a, &fault), 0);
-    world_run_for(&w, 20);
+    world_run_for(&w, 100);
     exchange_pause(&a->x);
     conn_say(list_first(&w.conns, struct line_conn, link), "=data\n+ok\n");
     test_exchange_free(world_call(&w, p, "DO other", true));
-    world_run_for(&w, 150); /* longer than `timeout`: it is the reader who is slow */
+    world_run_for(&w, 1000); /* longer than `timeout`: it is the reader who is slow */
     ck_assert_uint_eq(a->n_events, 0);
     exchange_resume(&a->x);
     world_run(&w, world_done_is, 2);

@@ -290,7 +290,7 @@ START_TEST(a_silent_connection_proves_itself)
     struct endpoint *e = world_endpoint(&w);
     e->pool_size = 1;
     e->idle_probe_ms = 20;
-    e->timeout_ms = 100;
+    e->timeout_ms = 1000;
     struct pool *p = world_pool(&w, e);
     test_exchange_free(world_call(&w, p, "DO it", true));
     world_run_for(&w, 40);
@@ -335,7 +335,7 @@ START_TEST(failures_at_each_step)
         w.greeting = cases[i].greeting;
         w.close_at_accept = cases[i].close;
         struct endpoint *e = world_endpoint(&w);
-        e->timeout_ms = 60;
+        e->timeout_ms = 600;
         struct pool *p = world_pool(&w, e);
         struct test_exchange *t = world_call(&w, p, "DO it", true);
         ck_assert_msg(t->fault.kind == cases[i].kind, "case %zu: %d %s", i, t->fault.kind, t->fault.text);

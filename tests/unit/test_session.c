@@ -142,11 +142,11 @@ START_TEST(tls_that_hangs)
     w.greeting = ""; /* accepts, says nothing: the handshake hangs */
     w.on_line = swallow;
     struct endpoint *e = tls_endpoint(&w, true);
-    e->connect_timeout_ms = 80;
+    e->connect_timeout_ms = 800;
     struct pool *p = world_pool(&w, e);
     uint64_t begin = loop_now_ms(w.loop);
     expect_fault(&w, p, FAULT_TIMEOUT, "tls", "no answer");
-    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 500);
+    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 10000);
     /* Speaks in clear. */
     w.greeting = "220 hello, this is clear text\n";
     pool_resume(p);
@@ -278,7 +278,7 @@ START_TEST(proxies_that_refuse_or_hang)
     struct world w;
     world_tls_init(&w, false);
     struct endpoint *e = proxied(&w, tls_endpoint(&w, true), PROXY_HTTP);
-    e->connect_timeout_ms = 80;
+    e->connect_timeout_ms = 800;
     struct pool *p = world_pool(&w, e);
     w.greeting = "";
     w.n_play = 1;
@@ -416,12 +416,12 @@ START_TEST(drips_of_an_answer_end)
     world_init(&w);
     w.on_line = drip;
     struct endpoint *e = world_endpoint(&w);
-    e->timeout_ms = 200;
+    e->timeout_ms = 2000; /* more than a byte takes on a busy machine */
     struct pool *p = world_pool(&w, e);
     struct test_exchange *t = test_exchange_new(&w, "t", "DRIP", false);
-    t->x.deadline_ms = loop_now_ms(w.loop) + 100;
+    t->x.deadline_ms = loop_now_ms(w.loop) + 300;
     ck_assert_int_eq(pool_submit(p, &t->x, &fault), 0);
-    for (int i = 0; i < 50 && !t->x.orphaned && !t->done; i++) {
+    for (int i = 0; i < 500 && !t->x.orphaned && !t->done; i++) {
         struct line_conn *c = list_first(&w.conns, struct line_conn, link);
         if (c)
             conn_say(c, "+");
