@@ -72,6 +72,9 @@ bool cli_read_time(const char *text, uint64_t *ret_ms)
 
 /* --- commands --- */
 
+static const char *const commands[] = {"send",   "sendmail", "ls",    "search", "read",   "fetch",  "account",
+                                       "doctor", "watch",    "wait",  "status", "metrics", "help"};
+
 static int call_method(struct cli *cli, int argc, char **argv)
 {
     enum rpc_method_id id;
@@ -120,6 +123,8 @@ static int show_help(struct cli *cli, int argc, char **argv)
     buffer_init(&text, 1u << 20);
     if (argc > 1 && strcmp(argv[1], "--completion") == 0) {
         r = rpc_help_completion(&text);
+        for (size_t i = 0; r == 0 && i < ARRAY_LEN(commands); i++)
+            r = buffer_printf(&text, "%s\n", commands[i]);
     } else if (argc > 1) {
         if (rpc_method_find(slice_of_str(argv[1]), &id) < 0)
             return suggest(cli, argv[1]);
@@ -137,7 +142,6 @@ static int show_help(struct cli *cli, int argc, char **argv)
 
 static int run_command(struct cli *cli, int argc, char **argv)
 {
-    static const char *const commands[] = {"send", "sendmail", "ls", "search", "read", "fetch", "account", "doctor", "watch", "wait", "status", "metrics", "help"};
     enum rpc_method_id id;
     const char *word = argv[0];
     if (strcmp(word, "send") == 0)

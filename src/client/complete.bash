@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Completion of postern(1) for bash: methods, their parameters and values come from the command itself.
+# Completion of postern(1) for bash: commands, methods, options, parameters and values come from the command itself.
 
 _postern()
 {
@@ -17,22 +17,15 @@ _postern()
         *) method=${words[i]}; break ;;
         esac
     done
-    if [[ $method == "" || $method == help ]]; then
-        names=$(cut -f1 <<<"$table" | sort -u)
-        [[ $method == "" ]] && names+=" send sendmail ls search read fetch account doctor watch wait status help --account --json --output --timeout --socket --raw --quiet --help --version"
+    if [[ $word == -* && ( $method == "" || $method != *.* ) ]]; then
+        names=$("${words[0]}" ${method:+"$method"} --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")
-    elif [[ $method == send ]]; then
-        if [[ $word == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--to --cc --bcc --from --subject --attach --html --header --reply-to --in-reply-to --key --dry-run --account" -- "$word")
-        else
-            mapfile -t COMPREPLY < <(compgen -f -- "$word")
-        fi
-    elif [[ $method == ls || $method == search ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--mailbox --number --page --unseen --threads --mailboxes --account" -- "$word")
-    elif [[ $method == watch || $method == wait ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--kind --cursor --state --exec --account --json" -- "$word")
-    elif [[ $method == read || $method == fetch ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "--mailbox --dir --save --headers --keep-unread --account" -- "$word")
+    elif [[ $method == "" || $method == help ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(cut -f1 <<<"$table" | sort -u)" -- "$word")
+    elif [[ $method == account && $i -eq $((${#words[@]} - 2)) ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "add" -- "$word")
+    elif [[ $method != *.* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
     elif [[ $word == *=@* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "${word#*=@}")
     elif [[ $word == *=* ]]; then
@@ -41,7 +34,7 @@ _postern()
     else
         names=$(awk -F'\t' -v m="$method" '$1 == m && $2 != "" {print $2 "="}' <<<"$table")
         mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")
-        compopt -o nospace
+        compopt -o nospace 2>/dev/null
     fi
 }
 complete -F _postern postern

@@ -1,31 +1,29 @@
 #compdef postern
 # SPDX-License-Identifier: MIT
-# Completion of postern(1) for zsh: methods, their parameters and values come from the command itself.
+# Completion of postern(1) for zsh: commands, methods, options, parameters and values come from the command itself.
 
 _postern() {
-    local table method word i
+    local table method word i at=0
     local -a names
     table=$(${words[1]} help --completion 2>/dev/null) || return 1
     for ((i = 2; i < CURRENT; i++)); do
         case ${words[i]} in
         -a | --account | -o | --output | --timeout | --socket) ((i++)) ;;
         -*) ;;
-        *) method=${words[i]}; break ;;
+        *) method=${words[i]} at=$i; break ;;
         esac
     done
     word=${words[CURRENT]}
-    if [[ -z $method || $method == help ]]; then
-        names=(${(f)"$(cut -f1 <<<$table | sort -u)"})
-        [[ -z $method ]] && names+=(send sendmail ls search read fetch account doctor watch wait status help)
-        [[ -z $method && $word == -* ]] && names=(--account --json --output --timeout --socket --raw --quiet --help --version)
+    if [[ $word == -* && $method != *.* ]]; then
+        names=(${(f)"$(${words[1]} $method --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u)"})
         compadd -a names
-    elif [[ $method == send ]]; then
-        if [[ $word == -* ]]; then
-            names=(--to --cc --bcc --from --subject --attach --html --header --reply-to --in-reply-to --key --dry-run --account)
-            compadd -a names
-        else
-            _files
-        fi
+    elif [[ -z $method || $method == help ]]; then
+        names=(${(f)"$(cut -f1 <<<$table | sort -u)"})
+        compadd -a names
+    elif [[ $method == account && $at -eq $((CURRENT - 1)) ]]; then
+        compadd add
+    elif [[ $method != *.* ]]; then
+        _files
     elif [[ $word == *=@* ]]; then
         compset -P '*=@'
         _files
