@@ -12,5 +12,6 @@ tests_unit_test_client_loss_LDFLAGS = $(WITH_FAILING_ALLOC)
 tests_unit_test_client_loss_LDADD = $(tests_unit_test_client_LDADD)
 endif
 
-dist_check_SCRIPTS += tests/unit/check_exports
-TESTS += tests/unit/check_exports
+dist_check_SCRIPTS += tests/unit/check_exports tests/unit/check_abi
+TESTS += tests/unit/check_exports tests/unit/check_abi
+EXTRA_DIST += tests/unit/libpostern.abi
