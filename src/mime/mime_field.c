@@ -24,19 +24,16 @@ static struct slice without_line_end(struct slice s)
 /* field = field-name *WSP ":" unstructured; field-name = 1*%d33-57 / %d59-126, and UTF-8 where RFC 6532 is stretched */
 static struct slice field_name(struct slice line)
 {
-    size_t colon = slice_find(line, ':'), end = colon;
-    if (colon == line.len)
-        return SLICE_EMPTY;
-    size_t start = 0;
-    while (end && ascii_is_wsp(line.data[end - 1]))
-        end--;
+    size_t start = 0, end, colon;
     /* Only the first line of a header can begin with white space here: there is nothing that it could go on with. */
-    while (start < end && ascii_is_wsp(line.data[start]))
+    while (start < line.len && ascii_is_wsp(line.data[start]))
         start++;
-    for (size_t i = start; i < end; i++)
-        if ((unsigned char) line.data[i] <= ' ' || line.data[i] == 0x7f)
-            return SLICE_EMPTY;
-    return slice_of(line.data + start, end - start);
+    end = start;
+    while (end < line.len && line.data[end] != ':' && (unsigned char) line.data[end] > ' ' && line.data[end] != 0x7f)
+        end++;
+    for (colon = end; colon < line.len && ascii_is_wsp(line.data[colon]); colon++)
+        ;
+    return colon < line.len && line.data[colon] == ':' ? slice_of(line.data + start, end - start) : SLICE_EMPTY;
 }
 
 bool mime_field_next(struct slice *rest, struct mime_field *ret)
@@ -44,11 +41,11 @@ bool mime_field_next(struct slice *rest, struct mime_field *ret)
     struct slice s = *rest;
     if (s.len == 0 || s.data[0] == '\n' || (s.data[0] == '\r' && s.len > 1 && s.data[1] == '\n'))
         return false;
-    size_t end = line_after(s, 0);
+    size_t first = line_after(s, 0), end = first;
     while (end < s.len && ascii_is_wsp(s.data[end]))
         end = line_after(s, end);
     ret->line = slice_to(s, end);
-    ret->name = field_name(slice_to(s, MIN(end, line_after(s, 0))));
+    ret->name = field_name(slice_to(s, first));
     ret->value = without_line_end(ret->line);
     if (ret->name.len) {
         size_t colon = slice_find(ret->line, ':');

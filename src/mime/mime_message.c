@@ -305,6 +305,25 @@ static int interpret_header(struct mime_decoder *d, struct slice header, struct 
     return 0;
 }
 
+/* "1.2" for the second child of "1", "2" for that of the root. */
+static int number_of(struct arena *a, struct slice parent, size_t n, struct slice *ret)
+{
+    char digits[24], *at = digits + sizeof(digits), *text;
+    for (; n; n /= 10)
+        *--at = (char) ('0' + n % 10);
+    if (parent.len)
+        *--at = '.';
+    size_t len = (size_t) (digits + sizeof(digits) - at);
+    text = arena_alloc(a, parent.len + len + 1);
+    if (!text)
+        return -ENOMEM;
+    if (parent.len)
+        memcpy(text, parent.data, parent.len);
+    memcpy(text + parent.len, at, len);
+    *ret = slice_of(text, parent.len + len);
+    return 0;
+}
+
 static int part_new(struct scan *sc, struct mime_part *parent, uint64_t pos, struct mime_part **ret)
 {
     struct arena *a = &sc->m->arena;
@@ -319,12 +338,9 @@ static int part_new(struct scan *sc, struct mime_part *parent, uint64_t pos, str
     part->parent = parent;
     part->number = SLICE("");
     if (parent) {
-        char *number = parent->number.len ? arena_printf(a, "%.*s.%zu", (int) parent->number.len, parent->number.data,
-                                                         ++parent->n_children)
-                                          : arena_printf(a, "%zu", ++parent->n_children);
-        if (!number)
-            return -ENOMEM;
-        part->number = slice_of_str(number);
+        int r = number_of(a, parent->number, ++parent->n_children, &part->number);
+        if (r < 0)
+            return r;
         if (parent->last_child)
             parent->last_child->next = part;
         else

@@ -283,44 +283,6 @@ static struct slice bare_value(struct slice s, size_t *i, struct slice name)
 }
 
 /* *(";" attribute "=" value), from `i` on. */
-static int params_parse(struct mime_decoder *d, struct slice s, size_t i, struct mime_params *ret)
-{
-    struct raw_params raw;
-    raw.n = 0;
-    while (i < s.len) {
-        i = mime_skip_cfws(s, i);
-        if (i < s.len && (s.data[i] == ';' || s.data[i] == ',')) {
-            i++;
-            continue;
-        }
-        size_t start = i;
-        while (i < s.len && s.data[i] != '=' && s.data[i] != ';' && s.data[i] != '"')
-            i++;
-        if (i == s.len || s.data[i] != '=') {
-            if (slice_trim(slice_of(s.data + start, i - start)).len)
-                mime_defect(d, "a parameter without a value");
-            if (i < s.len && s.data[i] == '"') {
-                struct slice skipped;
-                if (quoted_value(d, s, &i, &skipped) < 0)
-                    return -ENOMEM;
-            }
-            continue;
-        }
-        struct slice name = slice_trim(slice_of(s.data + start, i - start)), value;
-        i = mime_skip_cfws(s, i + 1);
-        int r = 0;
-        if (i < s.len && s.data[i] == '"')
-            r = quoted_value(d, s, &i, &value);
-        else
-            value = bare_value(s, &i, name);
-        if (r == 0 && name.len)
-            r = raw_param_add(d, &raw, name, value);
-        if (r < 0)
-            return r;
-    }
-    return params_decode(d, &raw, ret);
-}
-
 /* RFC 2045 token. */
 static size_t token_len(struct slice s, size_t i)
 {
@@ -345,6 +307,55 @@ static void type_alone(struct slice word, struct mime_content_type *ret)
         ret->type = SLICE("application");
         ret->subtype = SLICE("octet-stream");
     }
+}
+
+static bool is_token(struct slice s)
+{
+    return s.len && token_len(s, 0) == s.len;
+}
+
+static int params_parse(struct mime_decoder *d, struct slice s, size_t i, struct mime_params *ret)
+{
+    struct raw_params raw;
+    bool apart = false;
+    raw.n = 0;
+    while (i < s.len) {
+        i = mime_skip_cfws(s, i);
+        if (i < s.len && (s.data[i] == ';' || s.data[i] == ',')) {
+            apart = s.data[i++] == ';';
+            continue;
+        }
+        size_t start = i;
+        while (i < s.len && s.data[i] != '=' && s.data[i] != ';' && s.data[i] != '"')
+            i++;
+        if (i == s.len || s.data[i] != '=') {
+            if (slice_trim(slice_of(s.data + start, i - start)).len)
+                mime_defect(d, "a parameter without a value");
+            if (i < s.len && s.data[i] == '"') {
+                struct slice skipped;
+                if (quoted_value(d, s, &i, &skipped) < 0)
+                    return -ENOMEM;
+            }
+            continue;
+        }
+        struct slice name = slice_trim(slice_of(s.data + start, i - start)), value;
+        if (!apart)
+            mime_defect(d, "a parameter without a semicolon before it");
+        if (!is_token(name) || name.data[0] == '*')
+            mime_defect(d, "an odd name of a parameter");
+        apart = false;
+        i = mime_skip_cfws(s, i + 1);
+        int r = 0;
+        if (i < s.len && s.data[i] == '"')
+            r = quoted_value(d, s, &i, &value);
+        else
+            value = bare_value(s, &i, name);
+        if (r == 0 && name.len)
+            r = raw_param_add(d, &raw, name, value);
+        if (r < 0)
+            return r;
+    }
+    return params_decode(d, &raw, ret);
 }
 
 int mime_parse_content_type(struct mime_decoder *d, struct slice raw, struct mime_content_type *ret)

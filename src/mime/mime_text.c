@@ -234,20 +234,61 @@ static int words_flush(struct mime_decoder *d, struct slice charset)
     return r;
 }
 
+/* The same for ASCII without NUL and escapes, which needs no conversion. */
+static int append_folded(struct mime_decoder *d, struct slice s)
+{
+    char *out;
+    size_t n = 0;
+    if (buffer_reserve(&d->text, s.len, &out) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        if (c >= ' ' && c < 0x7f) {
+            out[n++] = c;
+            continue;
+        }
+        bool line_end = c == '\r' || c == '\n';
+        if (line_end && (i + 1 == s.len || mime_is_space(s.data[i + 1])))
+            continue;
+        out[n++] = c == '\t' && !(i && s.data[i - 1] == '\n') ? c : ' ';
+    }
+    buffer_commit(&d->text, n);
+    return 0;
+}
+
+/* What bytes there are in a text. */
+enum { HAS_CONTROL = 1, HAS_8BIT = 2, HAS_NUL = 4, HAS_ESCAPE = 8 };
+
+static unsigned kinds_of(struct slice s)
+{
+    unsigned kinds = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char) s.data[i];
+        if (c - 0x20U >= 0x7fU - 0x20U)
+            kinds |= c >= 0x80 ? HAS_8BIT : c == 0 ? HAS_NUL : c == 0x1b ? HAS_ESCAPE | HAS_CONTROL : HAS_CONTROL;
+    }
+    return kinds;
+}
+
+static bool has_jis_escape(struct slice s)
+{
+    for (size_t i = 0; i + 1 < s.len; i++)
+        if (s.data[i] == 0x1b && (s.data[i + 1] == '$' || s.data[i + 1] == '('))
+            return true;
+    return false;
+}
+
 /* Text between encoded words: folds go, 8-bit is guessed, ISO-2022 escapes are honoured. */
 static int append_literal(struct mime_decoder *d, struct slice s)
 {
     struct mime_charset cs, *known = NULL;
-    bool plain = true, escapes = false;
+    unsigned kinds = kinds_of(s);
 
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char) s.data[i] < 0x20 || (unsigned char) s.data[i] >= 0x7f)
-            plain = false;
-        if (s.data[i] == 0x1b && i + 1 < s.len && (s.data[i + 1] == '$' || s.data[i + 1] == '('))
-            escapes = true;
-    }
-    if (plain)
+    if (!kinds)
         return buffer_append_slice(&d->text, s) < 0 ? -ENOMEM : 0;
+    bool escapes = (kinds & HAS_ESCAPE) && has_jis_escape(s);
+    if (!(kinds & (HAS_8BIT | HAS_NUL)) && !escapes)
+        return append_folded(d, s);
     if (escapes) {
         mime_charset_find(SLICE("iso-2022-jp"), &cs);
         known = &cs;

@@ -146,6 +146,10 @@ static size_t uu_line(struct mime_transfer *t, char *out)
     if (len == 0)
         return 0;
     size_t want = ((unsigned char) p[0] - ' ') & 63;
+    for (size_t i = 1; i < len; i++)
+        t->damaged |= p[i] < ' ' || p[i] > '`';
+    /* Some encoders put a checksum behind a line. */
+    t->damaged |= len > 2 + (want + 2) / 3 * 4;
     for (size_t i = 1; o < want; i += 4) {
         uint32_t v = 0;
         for (size_t k = 0; k < 4; k++)

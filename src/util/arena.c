@@ -56,7 +56,8 @@ static struct arena_block *arena_grow(struct arena *a, size_t size)
     return b;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* What is in it is whatever was there. */
+static void *arena_take(struct arena *a, size_t size)
 {
     if (size > SIZE_MAX - ARENA_ALIGN)
         return NULL;
@@ -65,7 +66,13 @@ void *arena_alloc(struct arena *a, size_t size)
         return NULL;
     void *p = a->next;
     a->next += size;
-    return size ? memset(p, 0, size) : p;
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    void *p = arena_take(a, size);
+    return p && size ? memset(p, 0, size) : p;
 }
 
 void *arena_calloc(struct arena *a, size_t n, size_t size)
@@ -80,9 +87,11 @@ char *arena_dup(struct arena *a, const void *data, size_t len)
 {
     if (len == SIZE_MAX)
         return NULL;
-    char *p = arena_alloc(a, len + 1);
+    char *p = arena_take(a, len + 1);
     if (p && len)
         memcpy(p, data, len);
+    if (p)
+        p[len] = '\0';
     return p;
 }
 

@@ -111,11 +111,6 @@ int buffer_append_slice(struct buffer *b, struct slice s)
     return buffer_append(b, s.data, s.len);
 }
 
-int buffer_append_char(struct buffer *b, char c)
-{
-    return buffer_append(b, &c, 1);
-}
-
 int buffer_append_u64(struct buffer *b, uint64_t v)
 {
     char digits[20];

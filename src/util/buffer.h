@@ -44,7 +44,15 @@ static inline size_t buffer_room(const struct buffer *b)
 
 int buffer_append(struct buffer *b, const void *data, size_t len) ATTR_WARN_UNUSED;
 int buffer_append_slice(struct buffer *b, struct slice s) ATTR_WARN_UNUSED;
-int buffer_append_char(struct buffer *b, char c) ATTR_WARN_UNUSED;
+/* Most often there is room: then it is a store. */
+ATTR_WARN_UNUSED static inline int buffer_append_char(struct buffer *b, char c)
+{
+    if (b->end < b->cap && buffer_len(b) < b->max) {
+        b->data[b->end++] = c;
+        return 0;
+    }
+    return buffer_append(b, &c, 1);
+}
 int buffer_printf(struct buffer *b, const char *fmt, ...) ATTR_PRINTF(2, 3) ATTR_WARN_UNUSED;
 int buffer_vprintf(struct buffer *b, const char *fmt, va_list ap) ATTR_PRINTF(2, 0) ATTR_WARN_UNUSED;
 /* Decimal digits of `v`, without printf's cost. */

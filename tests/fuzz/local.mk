@@ -96,3 +96,17 @@ else
 	@echo 'fuzz: needs configure --enable-fuzzing --enable-asan --enable-ubsan CC=clang' >&2; exit 1
 endif
 .PHONY: fuzz fuzz-merge
+
+# Messages that chance makes of the committed ones and of POSTERN_CORPUS, read by us and by GMime (libgmime-3.0-dev), from another
+# seed each time: make fuzz-gmime FUZZ_SECONDS=600. What differs without a known reason stays in tests/fuzz/gmime-findings.
+EXTRA_DIST += %reldir%/gmime_diff.c
+CLEANFILES += %reldir%/gmime_diff
+FUZZ_SEED = $$$$
+fuzz-gmime: libmime.la libutil.la
+	pkg-config --exists gmime-3.0 || { echo 'fuzz-gmime: needs libgmime-3.0-dev' >&2; exit 1; }
+	$(LIBTOOL) --tag=CC --mode=link $(CC) $(POSTERN_CFLAGS) $(CFLAGS) $(UTIL_INC) $(MIME_INC) `pkg-config --cflags gmime-3.0` \
+	    -o tests/fuzz/gmime_diff $(srcdir)/tests/fuzz/gmime_diff.c libmime.la libutil.la $(POSTERN_LDFLAGS) `pkg-config --libs gmime-3.0`
+	mkdir -p tests/fuzz/gmime-findings
+	find '$(srcdir)/tests/fuzz/corpus/mime_message' $${POSTERN_CORPUS:+"$$POSTERN_CORPUS"} -type f ! -name '*.jsonl' ! -name '*.md' -print0 | \
+	    xargs -0 tests/fuzz/gmime_diff $(FUZZ_SECONDS) $(FUZZ_SEED) tests/fuzz/gmime-findings
+.PHONY: fuzz-gmime

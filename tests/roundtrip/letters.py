@@ -89,7 +89,7 @@ def addresses(rng, utf8, most, groups=True):
     found = []
     for _ in range(rng.randint(1, most)):
         if groups and rng.random() < 0.06:
-            found.append({"group": line(rng, 2).replace("=?", ""), "members": [address(rng, utf8) for _ in range(rng.randint(0, 3))]})
+            found.append({"group": line(rng, 2).replace("=?", "").strip() or "g", "members": [address(rng, utf8) for _ in range(rng.randint(0, 3))]})
         else:
             found.append(mailbox(rng, utf8))
     return found
