@@ -347,6 +347,43 @@ START_TEST(test_port_rules)
 }
 END_TEST
 
+START_TEST(test_known_providers)
+{
+    static const struct {
+        const char *lines;
+        unsigned connections, rate;
+    } cases[] = {
+        {"[smtp]\nhost = mail.example.com\n", 5, 0},
+        {"[smtp]\nhost = SMTP.office365.com\n", 3, 30},
+        {"[smtp]\nhost = smtp-mail.outlook.com\npool_size = 2\n", 2, 30},
+        {"[smtp]\nhost = smtp.office365.com\npool_size = 9\nrate_limit = 7/min\n", 9, 7},
+        {"[smtp]\nhost = smtp.office365.com\nmin_pool_size = 4\n", 4, 30},
+        {"[imap]\nhost = smtp.office365.com\n[smtp]\nhost = x\n", 5, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        scratch_write("accounts.d/a.conf", cases[i].lines);
+        load_good();
+        const struct protocol_config *c = &account("a")->protocols[PROTOCOL_SMTP];
+        ck_assert_msg(c->pool_size == cases[i].connections && c->rate_limit.count == cases[i].rate, "case %zu", i);
+    }
+}
+END_TEST
+
+START_TEST(test_proxies)
+{
+    scratch_write("accounts.d/a.conf", "[smtp]\nproxy = https://proxy.example:3128\nproxy_method = digest\n"
+                                       "no_proxy = .example.com:587 10.0.0.0/8 [2001:db8::1]:25 *\n[imap]\n");
+    load_good();
+    const struct protocol_config *c = &account("a")->protocols[PROTOCOL_SMTP];
+    ck_assert_int_eq(c->proxy_method, PROXY_METHOD_DIGEST);
+    ck_assert_int_eq(account("a")->protocols[PROTOCOL_IMAP].proxy_method, PROXY_METHOD_AUTO);
+    ck_assert_uint_eq(c->no_proxy.n, 4);
+    scratch_write("accounts.d/a.conf", "[smtp]\nproxy_method = ntlm\nno_proxy = 10.0.0.0/99\n");
+    check_bad("accounts.d/a.conf:2: proxy_method: 'ntlm' is not one of auto, basic, digest\n"
+              "accounts.d/a.conf:3: no_proxy: '10.0.0.0/99' is not a name, .suffix, address, network or *, perhaps with :port\n");
+}
+END_TEST
+
 START_TEST(test_rules_between_keys)
 {
     scratch_write("accounts.d/a.conf", "[smtp]\ntls = none\nimplicit_tls = yes\npool_size = 2\nmin_pool_size = 3\n"
@@ -629,6 +666,8 @@ int main(void)
     tcase_add_test(c, test_long_lines_and_values);
     tcase_add_test(c, test_inheritance);
     tcase_add_test(c, test_port_rules);
+    tcase_add_test(c, test_known_providers);
+    tcase_add_test(c, test_proxies);
     tcase_add_test(c, test_rules_between_keys);
     tcase_add_test(c, test_secrets_are_guarded);
     tcase_add_test(c, test_digests_tell_changes);

@@ -349,6 +349,29 @@ static int make_digests(struct account_config *a)
     return r;
 }
 
+/* What providers say that they take from one account; where the account's own section does not say otherwise. */
+static const struct {
+    enum protocol protocol;
+    const char *host;
+    uint64_t connections;
+    struct config_rate rate;
+} providers[] = {
+    {PROTOCOL_SMTP, "smtp.office365.com", 3, {30, 60000}},
+    {PROTOCOL_SMTP, "smtp-mail.outlook.com", 3, {30, 60000}},
+};
+
+static void know_provider(struct protocol_config *c, const struct config_section *s, enum protocol p)
+{
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+        if (providers[i].protocol != p || !slice_eq_ci(slice_of_str(c->host), slice_of_str(providers[i].host)))
+            continue;
+        if (!config_section_line(s, "pool_size"))
+            c->pool_size = MAX(providers[i].connections, c->min_pool_size);
+        if (!config_section_line(s, "rate_limit"))
+            c->rate_limit = providers[i].rate;
+    }
+}
+
 static int finish_account(struct drafting *d, report_fn *report, void *arg)
 {
     struct account_config *a = d->account;
@@ -365,6 +388,7 @@ static int finish_account(struct drafting *d, report_fn *report, void *arg)
         if (!config_section_line(s, "verify_proxy_host"))
             c->verify_proxy_host = c->verify_host;
         settle_port(c, s);
+        know_provider(c, s, (enum protocol) p);
         check_protocol(c, s, d->section_lines[p], report, arg);
         check_quirks(c, s, report, arg);
     }

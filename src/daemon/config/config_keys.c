@@ -296,7 +296,7 @@ const struct config_key config_keys[] = {
      "Bytes a second, over 60 s, below which a transfer is given up; 0: none."},
     {"pool_size", CONFIG_IN_PROTOCOL, CONFIG_UINT, FOR_SMTP | FOR_IMAP, 0, 1, 1000, "5", NULL,
      offsetof(struct protocol_config, pool_size),
-     "Connections at most."},
+     "Connections at most. For smtp.office365.com and smtp-mail.outlook.com 3 where nothing is set."},
     {"pool_size", CONFIG_IN_PROTOCOL, CONFIG_UINT, FOR_POP3, 0, 1, 1000, "1", NULL,
      offsetof(struct protocol_config, pool_size),
      "Connections at most."},
@@ -333,7 +333,8 @@ const struct config_key config_keys[] = {
      "How long a call waits for a connection."},
     {"rate_limit", CONFIG_IN_PROTOCOL, CONFIG_RATE, CONFIG_FOR_ALL, 0, 0, 0, NULL, NULL,
      offsetof(struct protocol_config, rate_limit),
-     "Messages, as 100/min."},
+     "Messages (calls with IMAP and POP3), as 100/min. For smtp.office365.com and smtp-mail.outlook.com 30/min where nothing "
+     "is set."},
     {"pipeline", CONFIG_IN_PROTOCOL, CONFIG_ENUM, CONFIG_FOR_ALL, 0, 0, 0, "envelope", pipelines,
      offsetof(struct protocol_config, pipeline),
      "SMTP: off; envelope: the next caller's envelope goes behind this body; chunks: up to four whole messages are in flight as "
