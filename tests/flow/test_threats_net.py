@@ -310,7 +310,14 @@ def flooded_message(flow, server):
 def test_table(_):
     """doc/security.md names tests that exist, and every test of an attack is in it"""
     text = (SOURCE / "doc/security.md").read_text()
+    sources = [path.read_text() for folder, names in (("flow", "test_*.py"), ("unit", "test_*.c")) for path in (SOURCE / "tests" / folder).glob(names)]
+    known = {path.stem for path in (SOURCE / "tests/unit").glob("test_*.c")}.union(
+        *(re.findall(r"(?m)^(?:def |START_TEST\()(\w+)", source) for source in sources))
     for section in re.split(r"(?m)^## ", text)[1:]:
-        path = SOURCE / "tests/flow" / re.search(r"`(test_\w+\.py)`", section)[1]
+        same(set(re.findall(r"`(test_\w+)`", section)) - known, set(), "names of no test")
+        named = re.search(r"`(test_\w+\.py)`", section.partition("\n")[0])
+        if not named:       # of several files
+            continue
+        path = SOURCE / "tests/flow" / named[1]
         there = set(re.findall(r"(?m)^def (test_\w+)\(", path.read_text())) - {"test_table"}
         same(set(re.findall(r"`(test_\w+)` \|", section)), there, path.name)
