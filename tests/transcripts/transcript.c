@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "transcript.h"
 
+#include "failing_alloc.h"
 #include "sasl.h"
 
 #include <dirent.h>
@@ -10,6 +11,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+/* One run for each allocation of the engine, in which that one fails: everything is as ever up to there, and behind it an engine that
+ * fails must not say that it was the server's doing. */
+static bool memory_run;
+
+void transcript_enter(void)
+{
+    alloc_failing = memory_run;
+}
+
+void transcript_leave(void)
+{
+    alloc_failing = false;
+}
+
+static bool memory_failed(void)
+{
+    return memory_run && alloc_countdown == 0;
+}
 
 /* In the C library's stead: the nonces of a login are the same in every run. */
 __attribute__((visibility("default"))) ssize_t getrandom(void *bytes, size_t len, unsigned flags)
@@ -21,6 +41,7 @@ __attribute__((visibility("default"))) ssize_t getrandom(void *bytes, size_t len
 
 static const char *current_file = "";
 static const char *current_mode = "";
+static struct slice current_text;
 
 void transcript_die(struct transcript_run *run, const char *fmt, ...)
 {
@@ -196,9 +217,19 @@ static void take_output(struct transcript_run *run)
 
     while (out.len) {
         must(buffer_append_slice(&run->output, out));
+        transcript_enter();
         run->engine->ops->sent(run->engine, out.len);
+        transcript_leave();
         out = run->engine->ops->output(run->engine);
     }
+}
+
+/* The transcript ends so anyway. */
+static bool is_expected(const struct fault *f)
+{
+    char words[64];
+    int n = snprintf(words, sizeof(words), "failed %s", kind_name(f->kind));
+    return memmem(current_text.data, current_text.len, words, (size_t) n) != NULL;
 }
 
 static void tell_failure(struct transcript_run *run)
@@ -210,6 +241,8 @@ static void tell_failure(struct transcript_run *run)
     if (!fault_is_set(f))
         transcript_die(run, "an error without a fault");
     run->failed = true;
+    if (memory_failed() && f->kind != FAULT_INTERNAL && !is_expected(f))
+        transcript_die(run, "without memory it says %s", kind_name(f->kind));
     transcript_event(run, "failed %s %s", kind_name(f->kind), f->stage ? f->stage : "-");
 }
 
@@ -221,7 +254,7 @@ static void settle(struct transcript_run *run)
     int r;
 
     take_output(run);
-    while ((r = ops->next(run->engine, &ev)) > 0) {
+    while ((r = IN_ENGINE(ops->next(run->engine, &ev))) > 0) {
         take_event(run, ev);
         take_output(run);
     }
@@ -239,7 +272,7 @@ static void feed(struct transcript_run *run, const char *bytes, size_t len)
     char *copy = malloc(len ? len : 1);
     must(copy ? 0 : -ENOMEM);
     memcpy(copy, bytes, len);
-    run->engine->ops->feed(run->engine, copy, len);
+    (void) IN_ENGINE(run->engine->ops->feed(run->engine, copy, len));
     settle(run);
     free(copy);
 }
@@ -407,7 +440,7 @@ static void derive(struct transcript_run *run)
         transcript_die(run, "no key is asked for");
     PKCS5_PBKDF2_HMAC(job->password.data, (int) job->password.len, (const unsigned char *) job->salt.data, (int) job->salt.len,
                       (int) job->iterations, EVP_get_digestbyname(job->hash), (int) job->key_len, key);
-    (void) !run->engine->ops->derived(run->engine, key, job->key_len);
+    (void) IN_ENGINE(run->engine->ops->derived(run->engine, key, job->key_len));
 }
 
 static void give_body(struct transcript_run *run, struct slice rest, bool last)
@@ -422,7 +455,7 @@ static void give_body(struct transcript_run *run, struct slice rest, bool last)
         p = buffer_slice(&text).data;
     left = buffer_len(&text);
     do {
-        ssize_t n = run->engine->ops->body(run->engine, p, left, last);
+        ssize_t n = IN_ENGINE(run->engine->ops->body(run->engine, p, left, last));
         if (n < 0 && fault_is_set(&run->engine->fault))
             break; /* which the engine tells */
         if (n < 0 || (n == 0 && left))
@@ -439,7 +472,7 @@ static void give_body(struct transcript_run *run, struct slice rest, bool last)
 
 static void check(struct transcript_run *run, bool ok, struct slice rest)
 {
-    if (!ok)
+    if (!ok && !memory_failed())
         transcript_die(run, "it is not so: %.*s", (int) rest.len, rest.data);
 }
 
@@ -459,23 +492,23 @@ static void act(struct transcript_run *run, struct slice rest)
 
     rest = slice_from(rest, verb.len + 1);
     if (slice_eq(verb, SLICE("tls")))
-        check(run, ops->tls_started(e, &tls) == 0, whole);
+        check(run, IN_ENGINE(ops->tls_started(e, &tls)) == 0, whole);
     else if (slice_eq(verb, SLICE("credential"))) {
         secret = secret_new(rest.data, rest.len);
-        (void) !ops->credential(e, secret);
+        (void) IN_ENGINE(ops->credential(e, secret));
         secret_unref(secret);
     } else if (slice_eq(verb, SLICE("no-credential")))
-        check(run, ops->credential(e, NULL) < 0, whole);
+        check(run, IN_ENGINE(ops->credential(e, NULL)) < 0, whole);
     else if (slice_eq(verb, SLICE("derive")))
         derive(run);
     else if (slice_eq(verb, SLICE("eof")))
-        (void) !ops->eof(e);
+        (void) IN_ENGINE(ops->eof(e));
     else if (slice_eq(verb, SLICE("quit")))
-        check(run, ops->quit(e) == 0, whole);
+        check(run, IN_ENGINE(ops->quit(e)) == 0, whole);
     else if (slice_eq(verb, SLICE("probe")))
-        (void) !ops->probe(e);
+        (void) IN_ENGINE(ops->probe(e));
     else if (slice_eq(verb, SLICE("abort-body")))
-        (void) !ops->body_abort(e);
+        (void) IN_ENGINE(ops->body_abort(e));
     else if (slice_eq(verb, SLICE("body")))
         give_body(run, rest, false);
     else if (slice_eq(verb, SLICE("last-body")))
@@ -493,7 +526,7 @@ static void act(struct transcript_run *run, struct slice rest)
         check(run, r && r->changes == is_yes(slice_from(rest, slice_find(rest, ' ') + 1)), whole);
     } else if (slice_eq(verb, SLICE("withdraw"))) {
         struct engine_request *r = run->protocol->find(run, rest);
-        check(run, r && ops->withdraw(e, r) == 0, whole);
+        check(run, r && IN_ENGINE(ops->withdraw(e, r)) == 0, whole);
     } else if (!run->protocol->action(run, verb, rest))
         transcript_die(run, "unknown action '%.*s'", (int) whole.len, whole.data);
     settle(run);
@@ -526,8 +559,8 @@ static void start(struct transcript_run *run)
         return;
     if (!run->protocol)
         transcript_die(run, "the file does not name its engine");
-    run->engine = run->protocol->create(&run->config);
-    must(run->engine ? 0 : -ENOMEM);
+    run->engine = IN_ENGINE(run->protocol->create(&run->config));
+    must(run->engine || memory_failed() ? 0 : -ENOMEM);
 }
 
 static void choose_protocol(struct transcript_run *run, struct slice name)
@@ -556,6 +589,16 @@ static void server_block(struct transcript_run *run, struct slice line, struct s
     buffer_done(&block);
 }
 
+/* What came to nothing is over: the connection goes, and then no error may be without its words. */
+static void end_of_memory(struct transcript_run *run)
+{
+    if (!run->engine)
+        return;
+    int r = run->engine->ops->eof(run->engine);
+    if (r < 0 && !fault_is_set(&run->engine->fault))
+        transcript_die(run, "an error without a fault");
+}
+
 static size_t run_script(const struct script *script, const struct cut *cut)
 {
     struct transcript_run run = {.config = {.host = "mail.example.com", .port = 25, .domain = "client.example",
@@ -575,6 +618,8 @@ static size_t run_script(const struct script *script, const struct cut *cut)
             set_config(&run, slice_from(line, 7));
         } else if (is_mark(line, 'S')) {
             start(&run);
+            if (memory_failed())
+                break;
             expect_nothing(&run);
             server_block(&run, line, &rest, cut, &said);
         } else if (is_mark(line, 'C')) {
@@ -583,12 +628,18 @@ static size_t run_script(const struct script *script, const struct cut *cut)
             expect_event(&run, line);
         } else if (line.data[0] == '!') {
             start(&run);
-            act(&run, slice_trim(slice_from(line, 1)));
+            if (!memory_failed())
+                act(&run, slice_trim(slice_from(line, 1)));
         } else {
             transcript_die(&run, "no line of a transcript: %.*s", (int) line.len, line.data);
         }
+        if (memory_failed())
+            break;
     }
-    expect_nothing(&run);
+    if (memory_failed())
+        end_of_memory(&run);
+    else
+        expect_nothing(&run);
     engine_free(run.engine);
     if (run.protocol)
         run.protocol->done(&run);
@@ -612,6 +663,7 @@ static void run_file(const char *path)
     }
     script.len = fread(text, 1, sizeof(text), f);
     fclose(f);
+    current_text = slice_of(text, script.len);
     current_mode = "whole";
     size_t total = run_script(&script, &(struct cut){.at = SIZE_MAX});
     current_mode = "byte by byte";
@@ -624,6 +676,17 @@ static void run_file(const char *path)
         current_mode = mode;
         run_script(&script, &(struct cut){.at = at});
     }
+    memory_run = true;
+    /* The first ones, and then some. */
+    for (long at = 1, met = true; met; at += 1 + at / 50) {
+        char mode[48];
+        snprintf(mode, sizeof(mode), "allocation %ld fails", at);
+        current_mode = mode;
+        alloc_countdown = at;
+        run_script(&script, &(struct cut){.at = SIZE_MAX});
+        met = alloc_countdown == 0;
+    }
+    memory_run = false;
     current_mode = "";
 }
 
@@ -673,6 +736,6 @@ int main(int argc, char **argv)
         snprintf(folder, sizeof(folder), "%s/tests/transcripts", srcdir ? srcdir : ".");
         count = run_folder(folder);
     }
-    printf("%u transcripts, each whole, byte by byte and cut at every byte\n", count);
+    printf("%u transcripts, each whole, byte by byte, cut at every byte, and with each allocation failing\n", count);
     return count ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Transcripts: dialogues with an engine as text files, each run whole, byte by byte, and cut at every byte of what the
- * server says. Lines of a file (# begins a comment; \r \n \t \0 \\ \xHH are understood behind the marks):
+/* Transcripts: dialogues with an engine as text files, each run whole, byte by byte, cut at every byte of what the
+ * server says, and with each allocation of the engine failing. Lines of a file (# begins a comment; \r \n \t \0 \\ \xHH are understood behind the marks):
  *
  *     engine smtp                     first: which engine
  *     config tls=none username=ann    engine_config, before the first line of the dialogue
@@ -49,6 +49,17 @@ struct transcript_run {
     bool open_data;       /* the last event is `data`, more pieces are joined to it */
     struct fault submit_fault;
 };
+
+/* Around each call of the engine: within it, allocations may be made to fail. */
+void transcript_enter(void);
+void transcript_leave(void);
+#define IN_ENGINE(call)                                                                                                \
+    ({                                                                                                                 \
+        transcript_enter();                                                                                            \
+        __auto_type result_ = (call);                                                                                  \
+        transcript_leave();                                                                                            \
+        result_;                                                                                                       \
+    })
 
 extern const struct transcript_protocol *const transcript_protocols[]; /* NULL-ended */
 extern const struct transcript_protocol transcript_imap, transcript_pop3, transcript_smtp;

@@ -167,7 +167,7 @@ static void command(struct transcript_run *run, struct slice rest)
     r->c.kind = (enum imap_kind) kind;
     while (transcript_word(&rest, &word, &value))
         take_word(run, r, word, value);
-    transcript_submitted(run, imap_client_submit(run->engine, &r->c, &fault), &fault);
+    transcript_submitted(run, IN_ENGINE(imap_client_submit(run->engine, &r->c, &fault)), &fault);
 }
 
 static void tell_selected(struct transcript_run *run)

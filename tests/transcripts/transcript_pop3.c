@@ -101,7 +101,7 @@ static struct request *new_request(struct transcript_run *run, struct slice *res
 static void submit(struct transcript_run *run, struct request *r)
 {
     struct fault fault = {0};
-    transcript_submitted(run, pop3_client_submit(run->engine, &r->c, &fault), &fault);
+    transcript_submitted(run, IN_ENGINE(pop3_client_submit(run->engine, &r->c, &fault)), &fault);
 }
 
 static enum pop3_verb verb_of(struct transcript_run *run, struct slice word, bool with_number)

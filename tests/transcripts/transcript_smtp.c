@@ -184,7 +184,7 @@ static void submit(struct transcript_run *run, struct slice rest)
         r->recipients[i].notify = notify;
         r->recipients[i].orcpt = orcpt;
     }
-    transcript_submitted(run, smtp_client_submit(run->engine, &r->t.request, &fault), &fault);
+    transcript_submitted(run, IN_ENGINE(smtp_client_submit(run->engine, &r->t.request, &fault)), &fault);
 }
 
 /* What belongs to the command beside its argument. */
@@ -233,7 +233,7 @@ static void command(struct transcript_run *run, struct slice rest)
             smtp_command_init(&r->c, (enum smtp_verb) i, slice_trim(rest));
     complete_command(run, r);
     r->name = called;
-    transcript_submitted(run, smtp_client_submit(run->engine, &r->c.request, &fault), &fault);
+    transcript_submitted(run, IN_ENGINE(smtp_client_submit(run->engine, &r->c.request, &fault)), &fault);
 }
 
 static void check_state(struct transcript_run *run, struct slice rest)

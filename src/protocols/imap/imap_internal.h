@@ -201,7 +201,7 @@ int imap_login_say(struct imap_client *c, const char *command, struct slice argu
 int imap_login_tls_started(struct imap_client *c);
 int imap_login_credential(struct imap_client *c, struct secret *secret);
 int imap_login_derived(struct imap_client *c, const void *key, size_t len);
-void imap_take_capabilities(struct imap_client *c, struct slice text);
+int imap_take_capabilities(struct imap_client *c, struct slice text);
 /* What the server says of itself has changed. `id`: what it answered to ID; data NULL: nothing new. */
 void imap_take_quirks(struct imap_client *c, struct slice id);
 /* RFC 8437: nobody is logged in, nothing selected or switched on. */

@@ -66,7 +66,7 @@ static void capabilities_changed(struct imap_client *c)
         c->writer.literals = WRITER_LITERAL_MINUS;
 }
 
-void imap_take_capabilities(struct imap_client *c, struct slice text)
+int imap_take_capabilities(struct imap_client *c, struct slice text)
 {
     forget_capabilities(c);
     c->caps_known = true;
@@ -81,11 +81,12 @@ void imap_take_capabilities(struct imap_client *c, struct slice text)
             if (ret == 0)
                 ret = buffer_append_slice(&c->cap_text, name);
             if (ret < 0)
-                break;
+                return imap_fail_io(c, ret); /* half of a list would be judged as if the server lacked the rest */
         }
     }
     capabilities_changed(c);
     imap_take_quirks(c, SLICE_EMPTY);
+    return 0;
 }
 
 void imap_login_undone(struct imap_client *c)
@@ -321,8 +322,8 @@ static int greeting(struct imap_client *c, const struct imap_response *r)
         c->preauth = true;
     }
     if (slice_eq_ci(r->code.name, SLICE("CAPABILITY"))) {
-        imap_take_capabilities(c, r->code.arguments);
-        return go_on(c);
+        int ret = imap_take_capabilities(c, r->code.arguments);
+        return ret < 0 ? ret : go_on(c);
     }
     return say(c, "CAPABILITY", IMAP_STATE_CAPABILITY);
 }
@@ -353,8 +354,8 @@ static int login_done(struct imap_client *c, const struct imap_response *r)
     }
     forget_capabilities(c);
     c->logged_in = true;
-    if (slice_eq_ci(r->code.name, SLICE("CAPABILITY")))
-        imap_take_capabilities(c, r->code.arguments);
+    if (slice_eq_ci(r->code.name, SLICE("CAPABILITY")) && imap_take_capabilities(c, r->code.arguments) < 0)
+        return c->error;
     return after_login(c);
 }
 
@@ -445,7 +446,7 @@ int imap_login_response(struct imap_client *c, const struct imap_response *r)
     case IMAP_RESPONSE_DATA:
         /* What comes on its own is believed only as the answer to the question. */
         if (r->data == IMAP_DATA_CAPABILITY && (c->state == IMAP_STATE_CAPABILITY || c->state == IMAP_STATE_CAPABILITY_AGAIN))
-            imap_take_capabilities(c, r->text);
+            return imap_take_capabilities(c, r->text);
         if (r->data == IMAP_DATA_ENABLED && c->state == IMAP_STATE_ENABLE)
             imap_take_enabled(c, r->text);
         if (r->data == IMAP_DATA_ID && c->state == IMAP_STATE_ID)

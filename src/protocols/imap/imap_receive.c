@@ -424,7 +424,9 @@ static int data(struct imap_client *c, const struct imap_response *r, bool strea
     if (ret < 0)
         return ret;
     if (r->data == IMAP_DATA_CAPABILITY)
-        imap_take_capabilities(c, r->text);
+        ret = imap_take_capabilities(c, r->text);
+    if (ret < 0)
+        return ret;
     if (r->data == IMAP_DATA_ID)
         imap_take_quirks(c, r->text);
     if (r->data == IMAP_DATA_ENABLED && find(c, IMAP_ENABLE, IMAP_GENERIC))

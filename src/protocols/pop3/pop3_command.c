@@ -119,6 +119,8 @@ int pop3_keep_line(struct pop3_client *c, struct slice line)
     int r = buffer_append_slice(&c->unread, line);
     if (r == 0)
         r = buffer_append_slice(&c->unread, SLICE("\r\n"));
+    if (r == -ENOMEM)
+        return pop3_fail(c, r, FAULT_INTERNAL, NULL, "out of memory");
     return r < 0 ? pop3_fail(c, r, FAULT_PROTOCOL, NULL, "the server says too much that nobody reads") : 1;
 }
 
