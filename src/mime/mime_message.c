@@ -355,16 +355,17 @@ static int part_new(struct scan *sc, struct mime_part *parent, uint64_t pos, str
     return 0;
 }
 
-/* The same as long as there is memory for it: what a message makes of it is bounded, and the tree comes first. */
+/* The same within the memory that is meant for it: what a message makes of it is bounded, and the tree comes first. Where there truly is
+ * no memory that is said: a multipart must not be taken for one text. */
 static int interpret_within_memory(struct scan *sc, struct slice header, struct mime_part *part)
 {
     struct mime_message *m = sc->m;
     struct mime_part plain = *part;
     m->arena.max = MIME_MESSAGE_MEMORY - MIME_MESSAGE_RESERVE;
-    int r = m->arena.used > m->arena.max ? -ENOMEM : interpret_header(&m->decoder, header, part);
-    /* Over the limit, or truly out of memory: then the next allocation for the tree will tell. */
+    m->arena.over = m->arena.used > m->arena.max;
+    int r = m->arena.over ? -ENOMEM : interpret_header(&m->decoder, header, part);
     m->arena.max = MIME_MESSAGE_MEMORY;
-    if (r == -ENOMEM) {
+    if (r == -ENOMEM && m->arena.over) {
         *part = plain;
         mime_defect(&m->decoder, "its header takes too much memory");
         r = 0;

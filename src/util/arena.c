@@ -42,8 +42,10 @@ static struct arena_block *arena_grow(struct arena *a, size_t size)
         want = size;
     if (want > a->max - a->used)
         want = size;
-    if (want > a->max - a->used || want > SIZE_MAX - sizeof(struct arena_block))
+    if (want > a->max - a->used || want > SIZE_MAX - sizeof(struct arena_block)) {
+        a->over = true;
         return NULL;
+    }
     struct arena_block *b = malloc(sizeof(*b) + want);
     if (!b)
         return NULL;

@@ -14,6 +14,7 @@ struct arena {
     char *next, *limit;         /* free room in the newest block */
     size_t used;                /* bytes taken from malloc */
     size_t max;
+    bool over;                  /* something was refused because of the limit, not of memory */
 };
 
 void arena_init(struct arena *a, size_t max);

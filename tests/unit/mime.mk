@@ -53,6 +53,13 @@ TESTS += tests/unit/test_mime_tnef
 tests_unit_test_mime_tnef_SOURCES = tests/unit/test_mime_tnef.c tests/unit/unit.h
 tests_unit_test_mime_tnef_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
 tests_unit_test_mime_tnef_LDADD = libmime.la libutil.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_mime_memory
+TESTS += tests/unit/test_mime_memory
+tests_unit_test_mime_memory_SOURCES = tests/unit/test_mime_memory.c tests/unit/unit.h $(FAILING_ALLOC)
+tests_unit_test_mime_memory_CPPFLAGS = $(tests_unit_test_mime_header_CPPFLAGS)
+tests_unit_test_mime_memory_LDFLAGS = $(WITH_FAILING_ALLOC)
+tests_unit_test_mime_memory_LDADD = libmime.la libutil.la $(CHECK_LIBS)
 endif
 
 check_PROGRAMS += tests/corpus/mime_dump
