@@ -266,7 +266,8 @@ static int split_lines(struct reading *rd)
     rd->copy = malloc(text.len + 1);
     if (!rd->lines || !rd->sections || !rd->copy)
         return -ENOMEM;
-    memcpy(rd->copy, text.data, text.len);
+    if (text.len)
+        memcpy(rd->copy, text.data, text.len);
     rd->copy[text.len] = 0;
     for (size_t start = 0; start < text.len;) {
         size_t len = slice_find(slice_from(text, start), '\n');
