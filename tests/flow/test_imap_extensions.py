@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """IMAP extensions: used where they are offered, left alone where they are disabled, done without or named where they are missing."""
 
-import time
+import threading
 
 from fake_imap import FakeImap
 from harness import INVALID_PARAMS, RpcError, same
@@ -764,7 +764,7 @@ def test_unauthenticate(flow):
 def test_cancelled_in_the_middle(flow):
     """What several commands do is cancelled between any two of them, and the daemon goes on"""
     def stall(server, wire, tag, line):
-        time.sleep(0.6)
+        go_on.wait(30)
         server.plain(wire, tag, line)
     names = {"UID SEARCH": ("replace", {"uid": 5, "raw": letter(1), "uidvalidity": 7}), "UID STORE": ("replace", {"uid": 5, "raw": letter(1), "uidvalidity": 7}),
              "UID EXPUNGE": ("move", {"uids": [5], "destination": "B", "uidvalidity": 7}), "STATUS B": ("list", {"status": "MESSAGES"}),
@@ -773,6 +773,7 @@ def test_cancelled_in_the_middle(flow):
     for where, (method, params) in names.items():
         answers = dict({where: stall}, **{name: answer for name, answer in plain.items() if name != where})
         server, daemon = fake(flow, BASE + " UIDPLUS", answers)
+        go_on = threading.Event()
         server.plain = lambda wire, tag, line: wire.sendall(("* SEARCH 5\r\n" if "SEARCH" in line else "").encode() + f"{tag} OK x\r\n".encode())
         with server, daemon as daemon, daemon.client() as client:
             call = client.begin("imap." + method, account="a", **params)
@@ -783,6 +784,7 @@ def test_cancelled_in_the_middle(flow):
                 raise AssertionError("not cancelled")
             except RpcError as error:
                 same(error.code, -32006, where)
+            go_on.set()
             client.call("imap.noop", account="a")
             server.answers.clear()
             client.call("imap.noop", account="a")

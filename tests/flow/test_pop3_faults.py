@@ -165,7 +165,8 @@ def test_expire(flow):
         with daemon as daemon, daemon.client() as client:
             client.call("pop3.retr", account="fake", id="id-1")
             time.sleep(0.6)
-            same(len(server.said("QUIT")), quits, capability)
+            flow.wait_for(lambda: not server.still_open(), what="the end of the idle connection")
+            flow.wait_for(lambda: len(server.said("QUIT")) == quits, what=f"{quits} QUIT with {capability}")
         server.close()
 
 

@@ -113,7 +113,7 @@ def test_pooled_beside(flow):
 def test_limit(flow):
     """Sessions take at most half of the pool"""
     client = flow.client()
-    first = [client.call("imap.open", account="small", timeout=2000)["session"] for _ in range(2)]
+    first = [client.call("imap.open", account="small", timeout=20000)["session"] for _ in range(2)]
     try:
         client.call("imap.open", account="small", timeout=700)
         raise AssertionError("a third session of a pool of four")
@@ -121,7 +121,7 @@ def test_limit(flow):
         assert error.kind in ("busy", "timeout", "limit"), error
     client.call("imap.list", account="small")
     client.call("imap.logout", session=first[0])
-    third = client.call("imap.open", account="small", timeout=5000)["session"]
+    third = client.call("imap.open", account="small", timeout=20000)["session"]
     client.call("imap.logout", session=third)
     client.call("imap.logout", session=first[1])
 

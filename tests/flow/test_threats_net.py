@@ -13,7 +13,7 @@ import test_pop3_matrix as pop3
 import test_smtp_matrix as smtp
 from fake_mail import after, both, drip, endless, endless_line, fin, garbage, late, rst, silent, then
 from fake_pop3 import FakePop3
-from harness import SOURCE, RpcError, same
+from harness import SOURCE, RpcError, same, slow
 from matrix import Case
 
 STAT = pop3.pooled("pop3.stat")
@@ -240,11 +240,11 @@ def test_slow_drip(flow):
 
 def test_late_answer(flow):
     """An answer that comes when its call has given up is not the next call's"""
-    forged = "+OK 77 7777\r\n"
-    server = FakePop3({"stat": lambda wire, _: late(1.2)(wire, forged)})
-    with flow.own_daemon({"a": server.account(flow, timeout="600ms")}) as daemon, daemon.client() as client:
+    forged, wait_s = "+OK 77 7777\r\n", slow()
+    server = FakePop3({"stat": lambda wire, _: late(2 * wait_s)(wire, forged)})
+    with flow.own_daemon({"a": server.account(flow, timeout=f"{int(1000 * wait_s)}ms")}) as daemon, daemon.client() as client:
         client.fails("timeout", "pop3.stat", account="a")
-        time.sleep(0.8)
+        time.sleep(1.3 * wait_s)
         same(client.call("pop3.stat", account="a")["count"], 3)
         same(server.connections, 2)
     server.close()

@@ -119,7 +119,7 @@ def test_deleted_for_sure(flow):
 
 def test_one_session_a_maildrop(flow):
     """A maildrop has one connection at a time; who waits is told when it takes too long, and a server's lock is no wrong password"""
-    with against(flow, keys={"queue_timeout": span(500), "pool_size": 3}, always={"stat": late(0.05)}) as (server, client):
+    with against(flow, keys={"queue_timeout": "20s", "pool_size": 3}, always={"stat": late(0.05)}) as (server, client):
         numbers = [client.begin("pop3.stat", account="a") for _ in range(10)]
         for number in numbers:
             same(client.finish(number)[0]["count"], 3)
