@@ -1,6 +1,7 @@
 # clients, the daemon and real mail servers together; ./runtests runs them
 TESTS += tests/flow/selftest
 EXTRA_DIST += \
+	%reldir%/beat.py \
 	%reldir%/extensions.py \
 	%reldir%/fake_chunks.py \
 	%reldir%/fake_imap.py \
@@ -10,6 +11,7 @@ EXTRA_DIST += \
 	%reldir%/fake_proxy.py \
 	%reldir%/fake_sasl.py \
 	%reldir%/harness.py \
+	%reldir%/hostile \
 	%reldir%/matrix.py \
 	%reldir%/peers.py \
 	%reldir%/run \
@@ -93,7 +95,10 @@ flow: all
 # all of it without skipping a byte; takes long
 check-full: check
 	POSTERN_FULL=1 $(top_srcdir)/tests/flow/run --build $(abs_top_builddir) $(FLOW)
-.PHONY: flow check-full
+# every hostile server, proxy and client against one daemon that is pinged all the while
+hostile: all
+	$(top_srcdir)/tests/flow/hostile --build $(abs_top_builddir) $(HOSTILE)
+.PHONY: flow check-full hostile
 
 # The long form of what the flow tests do in short: minutes.
 flow-full: all

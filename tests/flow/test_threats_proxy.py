@@ -74,7 +74,7 @@ def socks4_cases():
             yield case_of(scheme, "connect", f"code-{code}", PROXY, both(f"\0{chr(code)}" + "\0" * 6, silent), connections=1)
         yield case_of(scheme, "connect", "version", PROXY, both("\4\x5a" + "\0" * 6, silent), connections=1)
         yield case_of(scheme, "connect", "port-and-address", None, "\0\x5a\x12\x34\x7f\0\0\1")
-    yield case_of("socks4", "connect", "user", None, late(0), keys={"proxy_username": "ann"})
+    yield case_of("socks4", "connect", "user", None, late(0), extra={"proxy_username": "ann"})
 
 
 def socks5_cases():
@@ -188,7 +188,7 @@ def make(flow, case):
                        certificate=certificate)
     plain = case.option("plain", False)
     case.options.update(login=True, plain_auth=plain, tls=not plain, implicit=not plain and not case.option("stls"), host=case.option("host", "localhost"))
-    case.options["keys"] = dict(server.keys(case.options["host"], flow), family="ipv4", **case.option("keys", {}))
+    case.options["keys"] = dict(server.keys(case.options["host"], flow), family="ipv4", **case.option("extra", {}))
     return server
 
 
