@@ -312,6 +312,8 @@ static int section_bytes(struct fetch_call *f, struct slice bytes)
 static int section_decode(struct fetch_call *f, struct op *op, struct slice piece, bool last)
 {
     char *out;
+    if (f->transfer.encoding == MIME_ENCODING_IDENTITY)
+        return section_bytes(f, piece);
     buffer_clear(&f->json.scratch);
     if (buffer_reserve(&f->json.scratch, mime_transfer_max(&f->transfer, piece.len) + mime_transfer_max(&f->transfer, 0), &out) < 0)
         return fault_set(&op->fault, -ENOMEM, FAULT_INTERNAL, "fetch", "out of memory");
