@@ -267,12 +267,35 @@ bool mime_parse_iso_date(struct slice s, struct mime_date *ret)
     return true;
 }
 
+static char *two_digits(char *to, int n)
+{
+    *to++ = (char) ('0' + n / 10 % 10);
+    *to++ = (char) ('0' + n % 10);
+    return to;
+}
+
+/* Lists have two for each message: printf() would be a tenth of their cost. */
 size_t mime_format_iso_date(const struct mime_date *t, char out[MIME_DATE_MAX])
 {
     int zone = t->offset_minutes < 0 ? -t->offset_minutes : t->offset_minutes;
-    int n = snprintf(out, MIME_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d", t->year, t->month, t->day, t->hour,
-                     t->minute, t->second, t->offset_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
-    return (size_t) n;
+    char *to = out;
+    to = two_digits(two_digits(to, t->year / 100), t->year % 100);
+    *to++ = '-';
+    to = two_digits(to, t->month);
+    *to++ = '-';
+    to = two_digits(to, t->day);
+    *to++ = 'T';
+    to = two_digits(to, t->hour);
+    *to++ = ':';
+    to = two_digits(to, t->minute);
+    *to++ = ':';
+    to = two_digits(to, t->second);
+    *to++ = t->offset_minutes < 0 ? '-' : '+';
+    to = two_digits(to, zone / 60);
+    *to++ = ':';
+    to = two_digits(to, zone % 60);
+    *to = '\0';
+    return (size_t) (to - out);
 }
 
 /* Days since 1970-01-01 of a date in the Gregorian calendar. */

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define TEXT_PIECE 4096
+
 /* Room for `len` bytes, or NULL: nothing is to be written. */
 static char *reserve(struct json_writer *w, size_t len)
 {
@@ -82,10 +84,48 @@ void json_write_string_end(struct json_writer *w)
     put_end(w, '"');
 }
 
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* Bytes at `p` that go out as they are: ASCII without quote, backslash and control characters. */
+static size_t plain_run(const char *p, size_t len)
+{
+    size_t i = 0;
+
+    for (; len - i >= 8; i += 8) {
+        uint64_t x;
+        memcpy(&x, p + i, 8);
+        uint64_t quote = x ^ (ONES * '"'), slash = x ^ (ONES * '\\'), del = x ^ (ONES * 0x7f);
+        if (((x - ONES * 0x20) | (quote - ONES) | (slash - ONES) | (del - ONES) | x) & HIGHS)
+            break;
+    }
+    for (; i < len; i++) {
+        unsigned char c = (unsigned char) p[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
+            break;
+    }
+    return i;
+}
+
 void json_write_string(struct json_writer *w, struct slice s)
 {
     struct json_text_encoder e = {0};
 
+    if (s.len <= TEXT_PIECE && plain_run(s.data, s.len) == s.len) {
+        char *to = reserve(w, s.len + 3);
+        if (!to)
+            return;
+        size_t n = 0;
+        if (w->comma)
+            to[n++] = ',';
+        to[n++] = '"';
+        if (s.len)
+            memcpy(to + n, s.data, s.len);
+        to[n + s.len] = '"';
+        buffer_commit(w->out, n + s.len + 1);
+        w->comma = true;
+        return;
+    }
     json_write_string_begin(w);
     if (w->out && !w->error)
         w->error = json_encode_text(&e, w->out, s, true);
@@ -194,29 +234,6 @@ void json_write_member_null(struct json_writer *w, const char *key)
 
 /* ---- text --------------------------------------------------------------------------------------------------- */
 
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-/* Bytes at `p` that go out as they are: ASCII without quote, backslash and control characters. */
-static size_t plain_run(const char *p, size_t len)
-{
-    size_t i = 0;
-
-    for (; len - i >= 8; i += 8) {
-        uint64_t x;
-        memcpy(&x, p + i, 8);
-        uint64_t quote = x ^ (ONES * '"'), slash = x ^ (ONES * '\\'), del = x ^ (ONES * 0x7f);
-        if (((x - ONES * 0x20) | (quote - ONES) | (slash - ONES) | (del - ONES) | x) & HIGHS)
-            break;
-    }
-    for (; i < len; i++) {
-        unsigned char c = (unsigned char) p[i];
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
-            break;
-    }
-    return i;
-}
-
 /* One ASCII character that needs an escape; returns the bytes written (at most 6). */
 static size_t put_escape(char *to, unsigned char c)
 {
@@ -303,7 +320,6 @@ static size_t encode_run(char *to, size_t *ret_len, const char *in, size_t len, 
 }
 
 /* Room is taken for pieces of this length at a time: six times as much is needed at worst. */
-#define TEXT_PIECE 4096
 
 int json_encode_text(struct json_text_encoder *e, struct buffer *out, struct slice piece, bool last)
 {

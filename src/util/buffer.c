@@ -58,7 +58,7 @@ static int buffer_move(struct buffer *b, size_t cap)
     return 0;
 }
 
-int buffer_reserve(struct buffer *b, size_t len, char **ret)
+int buffer_make_room(struct buffer *b, size_t len, char **ret)
 {
     size_t have = buffer_len(b);
 
@@ -86,11 +86,6 @@ int buffer_reserve(struct buffer *b, size_t len, char **ret)
     }
     *ret = b->data + b->end;
     return 0;
-}
-
-void buffer_commit(struct buffer *b, size_t len)
-{
-    b->end += len;
 }
 
 int buffer_append(struct buffer *b, const void *data, size_t len)

@@ -59,8 +59,11 @@ int buffer_vprintf(struct buffer *b, const char *fmt, va_list ap) ATTR_PRINTF(2,
 int buffer_append_u64(struct buffer *b, uint64_t v) ATTR_WARN_UNUSED;
 
 /* Makes room for `len` bytes behind the end and gives the place in *ret; buffer_commit() makes them count. */
-int buffer_reserve(struct buffer *b, size_t len, char **ret) ATTR_WARN_UNUSED;
-void buffer_commit(struct buffer *b, size_t len);
+static inline int buffer_reserve(struct buffer *b, size_t len, char **ret) ATTR_WARN_UNUSED;
+static inline void buffer_commit(struct buffer *b, size_t len)
+{
+    b->end += len;
+}
 
 /* Drops `len` bytes (at most all) at the front. */
 void buffer_consume(struct buffer *b, size_t len);
@@ -75,5 +78,16 @@ void buffer_fit(struct buffer *b);
 /* Hands the bytes on as an allocation of their own (free() it) and empties the buffer; NULL when out of memory.
  * A NUL stands behind the last byte. */
 char *buffer_steal(struct buffer *b, size_t *ret_len);
+
+/* buffer_reserve() where the room is not at hand. */
+int buffer_make_room(struct buffer *b, size_t len, char **ret) ATTR_WARN_UNUSED;
+
+static inline int buffer_reserve(struct buffer *b, size_t len, char **ret)
+{
+    if (!b->data || len > b->cap - b->end || len > buffer_room(b))
+        return buffer_make_room(b, len, ret);
+    *ret = b->data + b->end;
+    return 0;
+}
 
 #endif

@@ -55,21 +55,53 @@ int imap_literal_at_end(struct slice text, uint64_t max, uint64_t *ret, size_t *
     return 1;
 }
 
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* The first quote or backslash, or the end. */
+static const char *quote_or_slash(const char *p, const char *end)
+{
+    for (; end - p >= 8; p += 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        uint64_t quote = x ^ (ONES * '"'), slash = x ^ (ONES * '\\');
+        if ((((quote - ONES) & ~quote) | ((slash - ONES) & ~slash)) & HIGHS)
+            break;
+    }
+    while (p < end && *p != '"' && *p != '\\')
+        p++;
+    return p;
+}
+
+/* Behind the closing quote of what begins at `p`, behind the opening one; NULL: there is none. */
+static const char *quoted_end(const char *p, const char *end, bool *ret_escaped)
+{
+    bool escaped = false;
+    for (;;) {
+        p = quote_or_slash(p, end);
+        if (p == end)
+            return NULL;
+        if (*p == '"')
+            break;
+        escaped = true;
+        if (end - p < 2)
+            return NULL;
+        p += 2;
+    }
+    *ret_escaped = escaped;
+    return p + 1;
+}
+
 /* quoted = DQUOTE *QUOTED-CHAR DQUOTE; *rest begins at the quote. */
 static int take_quoted(struct slice *rest, struct imap_value *ret)
 {
-    const char *p = rest->data + 1, *end = rest->data + rest->len;
-    bool escaped = false;
-    for (; p < end && *p != '"'; p++)
-        if (*p == '\\') {
-            escaped = true;
-            if (++p == end)
-                break;
-        }
-    if (p >= end)
+    const char *p = rest->data + 1, *end = rest->data + rest->len, *behind;
+    bool escaped;
+    behind = quoted_end(p, end, &escaped);
+    if (!behind)
         return -EBADMSG;
-    *ret = (struct imap_value){IMAP_QUOTED, slice_of(rest->data + 1, (size_t) (p - rest->data) - 1), escaped};
-    *rest = slice_of(p + 1, (size_t) (end - p) - 1);
+    *ret = (struct imap_value){IMAP_QUOTED, slice_of(p, (size_t) (behind - p) - 1), escaped};
+    *rest = slice_of(behind, (size_t) (end - behind));
     return 1;
 }
 
@@ -157,36 +189,38 @@ int imap_token_next(struct slice *rest, enum imap_token_type *ret_type, struct i
 /* *rest begins behind the opening parenthesis. */
 static int take_list(struct slice *rest, struct imap_value *ret)
 {
-    struct slice r = *rest;
+    static const bool stops[256] = {['('] = true, [')'] = true, ['"'] = true, ['{'] = true};
+    const char *p = rest->data, *end = p + rest->len;
     unsigned depth = 1;
-    while (r.len) {
-        char c = r.data[0];
-        struct imap_value skipped;
-        int taken = 1;
-        if (c == '(') {
+    bool ignored;
+    for (;; p++) {
+        while (p < end && !stops[(unsigned char) *p])
+            p++;
+        if (p == end)
+            return -EBADMSG;
+        if (*p == '(') {
             if (++depth > IMAP_DEPTH_MAX)
                 return -EBADMSG;
-            r = slice_from(r, 1);
-        } else if (c == ')') {
+        } else if (*p == ')') {
             if (--depth == 0)
                 break;
-            r = slice_from(r, 1);
-        } else if (c == '"') {
-            taken = take_quoted(&r, &skipped);
-        } else if (c == '{') {
-            taken = take_literal(&r, &skipped);
-            if (taken == 0)
-                r = slice_from(r, 1);
+        } else if (*p == '"') {
+            p = quoted_end(p + 1, end, &ignored);
+            if (!p)
+                return -EBADMSG;
+            p--;
         } else {
-            r = slice_from(r, 1);
+            struct slice r = slice_of(p, (size_t) (end - p));
+            struct imap_value skipped;
+            int taken = take_literal(&r, &skipped);
+            if (taken < 0)
+                return taken;
+            if (taken)
+                p = r.data - 1;
         }
-        if (taken < 0)
-            return taken;
     }
-    if (r.len == 0)
-        return -EBADMSG;
-    *ret = (struct imap_value){IMAP_LIST, slice_of(rest->data, (size_t) (r.data - rest->data)), false};
-    *rest = slice_from(r, 1);
+    *ret = (struct imap_value){IMAP_LIST, slice_of(rest->data, (size_t) (p - rest->data)), false};
+    *rest = slice_of(p + 1, (size_t) (end - p) - 1);
     return 1;
 }
 
