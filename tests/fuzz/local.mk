@@ -42,7 +42,8 @@ MIME_FUZZ = \
 	%reldir%/fuzz_mime_base64 \
 	%reldir%/fuzz_mime_qp \
 	%reldir%/fuzz_mime_uu \
-	%reldir%/fuzz_mime_tnef
+	%reldir%/fuzz_mime_tnef \
+	%reldir%/fuzz_mime_thread
 check_PROGRAMS += $(MIME_FUZZ)
 if !FUZZING
 TESTS += $(MIME_FUZZ)
@@ -84,6 +85,10 @@ tests_fuzz_fuzz_mime_tnef_SOURCES = %reldir%/fuzz_mime_tnef.c $(FUZZ_MIME)
 tests_fuzz_fuzz_mime_tnef_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_mime_tnef_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
 tests_fuzz_fuzz_mime_tnef_LDADD = libmime.la libutil.la
+tests_fuzz_fuzz_mime_thread_SOURCES = %reldir%/fuzz_mime_thread.c %reldir%/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_mime_thread_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_mime_thread_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LINK)
+tests_fuzz_fuzz_mime_thread_LDADD = libmime.la libutil.la
 
 # All of them, one after the other, from the committed inputs: make fuzz FUZZ_SECONDS=600 FUZZ='imap_response json'.
 # make fuzz-merge puts what they found back among the committed inputs, without what adds nothing.
