@@ -529,6 +529,20 @@ class Flow:
             assert status == "OK", text
         box.logout()
 
+    def fill(self, user, letters):
+        """Puts messages into the user's INBOX in one APPEND (RFC 3502), which takes Dovecot a fraction of the time."""
+        import ssl
+        context = ssl.create_default_context(cafile=self.mail.ca_file)
+        with socket.create_connection(("localhost", self.mail.ports["imaps"])) as plain, context.wrap_socket(plain, server_hostname="localhost") as wire:
+            wire.sendall(f"a LOGIN {user} {self.mail.users[user]}\r\nb APPEND INBOX".encode())
+            for letter in letters:
+                wire.sendall(b" {%d+}\r\n%b" % (len(letter), letter))
+            wire.sendall(b"\r\n")
+            answers = wire.makefile("rb")
+            while not (line := answers.readline()).startswith(b"b "):
+                assert line, "the server went away"
+            assert line.startswith(b"b OK"), line
+
     @contextlib.contextmanager
     def mailbox(self, user, readonly=False):
         """imaplib on the user's INBOX, past the daemon."""

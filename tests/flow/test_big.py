@@ -17,16 +17,20 @@ FULL = bool(os.environ.get("POSTERN_FULL"))      # make check-full
 SIZE = 50 << 20
 HUGE = 1 << 30
 BOUND = 24 << 20
+IMAP_SIZE, IMAP_MESSAGES, IMAP_BOUND = (100 << 20, 10000, 16 << 20) if FULL else (30 << 20, 3000, 16 << 20)
 
 
 class Watch:
-    """The largest RssAnon while it runs, over that at its start."""
+    """The largest RssAnon while it runs, over that at its start; with `shared`, RssShmem is added."""
 
-    def __init__(self, daemon):
-        self.daemon = daemon
+    def __init__(self, daemon, bound=BOUND, shared=False):
+        self.daemon, self.bound, self.fields = daemon, bound, ("RssAnon", "RssShmem") if shared else ("RssAnon",)
+
+    def memory(self):
+        return sum(self.daemon.memory(field) for field in self.fields)
 
     def __enter__(self):
-        self.idle = self.largest = self.daemon.memory()
+        self.idle = self.largest = self.memory()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
         self.thread.start()
@@ -34,25 +38,25 @@ class Watch:
 
     def look(self):
         while not self.stop.is_set():
-            self.largest = max(self.largest, self.daemon.memory())
+            self.largest = max(self.largest, self.memory())
             time.sleep(0.005)
 
     def __exit__(self, kind, *_):
         self.stop.set()
         self.thread.join()
-        grown = self.largest - self.idle
+        self.grown = self.largest - self.idle
         if kind is None:
-            assert grown < BOUND, f"RssAnon grew by {grown / 2 ** 20:.1f} MB"
+            assert self.grown < self.bound, f"{' + '.join(self.fields)} grew by {self.grown / 2 ** 20:.1f} MB"
 
 
-def big_letter(to):
-    """Head, and a body of 50 MB of base64 lines."""
+def big_letter(to, size=SIZE):
+    """Head, and a body of base64 lines, 50 MB."""
     lines = base64.encodebytes(os.urandom(57 * 1000)).replace(b"\n", b"\r\n")
     head = (f"From: ann@example.com\r\nTo: {to}\r\nSubject: big\r\nDate: Mon, 02 Mar 2026 10:00:00 +0100\r\n"
             "Message-ID: <big@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
             "--b\r\n\r\nhello\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
             "Content-Disposition: attachment; filename=big.bin\r\n\r\n").encode()
-    body = lines * ((SIZE - len(head)) // len(lines) + 1)
+    body = lines * ((size - len(head)) // len(lines) + 1)
     return head + body + b"--b--\r\n"
 
 
@@ -73,8 +77,8 @@ MEASURED = {"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_k
 
 
 @contextlib.contextmanager
-def measured(flow):
-    with flow.own_daemon(environment=MEASURED) as daemon:
+def measured(flow, settings=None):
+    with flow.own_daemon(settings=settings, environment=MEASURED) as daemon:
         with daemon.client(120) as client:
             client.call("mail.parse", raw="Subject: x\n\nx\n")
             yield daemon, client
@@ -143,6 +147,38 @@ def test_big(flow):
         time.sleep(0.5)
         shared = daemon.memory("RssShmem")
         assert shared < 8 << 20, f"spools are kept: {shared >> 20} MB"
+
+
+def test_imap_memory(flow):
+    """A message of 100 MB by descriptor and by pipe, and a list of 10,000 as a stream, are no matter of the daemon's memory"""
+    user = flow.user()
+    letter = big_letter(flow.mail.address(user), IMAP_SIZE)
+    size, wanted = len(letter), hashlib.sha256(letter).digest()
+    flow.fill(user, [letter])
+    del letter
+    with measured(flow, {"fd_answer_max": "200M", "user_memory": "300M", "memory": "400M"}) as (daemon, client):
+        client.call("imap.fetch", account=user, uids=[1], items=["FLAGS"])
+        for form in ("fd", "pipe"):
+            with Watch(daemon, IMAP_BOUND, True):
+                result, taken = client.call_fds("imap.fetch", account=user, uids=[1], items=["BODY.PEEK[]"], content=form)
+                found = digest(taken[result["messages"][0]["sections"]["BODY[]"]["fd"]])
+            same(found, (size, wanted.hex()), form)
+        # more than the bound in all, by many addresses
+        letter = flow.letter(", ".join(f"Receiver {number} <receiver{number}@example.com>" for number in range(100)), "Message NUMBER")
+        flow.fill(user, (letter.replace(b"NUMBER", b"%d" % number) for number in range(IMAP_MESSAGES)))
+        items = ["FLAGS", "ENVELOPE", "BODYSTRUCTURE", "INTERNALDATE", "RFC822.SIZE"]
+        with Watch(daemon, IMAP_BOUND, True):
+            number = client.begin("imap.fetch", account=user, uids="2:*", items=items, stream=True)
+            count = 0
+            size = 0
+            while "id" not in (message := client.read_message()[0]):
+                if message["method"] == "stream":       # and not the pipe's progress
+                    count, size = count + 1, size + len(str(message))
+        assert size > IMAP_BOUND, size
+        same((message["id"], message["result"]["count"], count), (number, IMAP_MESSAGES, IMAP_MESSAGES))
+
+
+test_imap_memory.limit = 900 if FULL else 180
 
 
 def test_file(flow):
