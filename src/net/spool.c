@@ -396,21 +396,21 @@ bool spool_is_text(const struct spool *s)
     return s->state == SPOOL_SEALED && utf8_state_ok(&s->utf8) && !s->utf8.has_nul;
 }
 
-int spool_read(const struct spool *s, uint64_t offset, void *buf, size_t len, size_t *ret_len)
+int spool_read_from(struct slice memory, int fd, uint64_t size, uint64_t offset, void *buf, size_t len, size_t *ret_len)
 {
     size_t done = 0;
-    if (offset >= s->size)
+    if (offset >= size)
         len = 0;
-    else if (len > s->size - offset)
-        len = (size_t) (s->size - offset);
-    if (s->fd < 0) {
+    else if (len > size - offset)
+        len = (size_t) (size - offset);
+    if (fd < 0) {
         if (len > 0)
-            memcpy(buf, s->memory + offset, len);
+            memcpy(buf, memory.data + offset, len);
         *ret_len = len;
         return 0;
     }
     while (done < len) {
-        ssize_t n = pread(s->fd, (char *) buf + done, len - done, (off_t) (offset + done));
+        ssize_t n = pread(fd, (char *) buf + done, len - done, (off_t) (offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -421,6 +421,11 @@ int spool_read(const struct spool *s, uint64_t offset, void *buf, size_t len, si
     }
     *ret_len = done;
     return 0;
+}
+
+int spool_read(const struct spool *s, uint64_t offset, void *buf, size_t len, size_t *ret_len)
+{
+    return spool_read_from(spool_memory(s), s->fd, s->size, offset, buf, len, ret_len);
 }
 
 struct slice spool_memory(const struct spool *s)

@@ -90,6 +90,9 @@ bool spool_is_sealed(const struct spool *s);
 /* --- sealed spools only --- */
 /* Copies up to `len` bytes from `offset` on; fewer only at the end. 0, or a negative errno of pread. */
 int spool_read(const struct spool *s, uint64_t offset, void *buf, size_t len, size_t *ret_len) ATTR_WARN_UNUSED;
+/* The same of bytes that are no spool's: `size` of them in memory, or in a file where `fd` is not -1. */
+int spool_read_from(struct slice memory, int fd, uint64_t size, uint64_t offset, void *buf, size_t len,
+                    size_t *ret_len) ATTR_WARN_UNUSED;
 /* All the bytes when they are in memory (valid as long as the reference), data NULL when they are in a memfd. An empty
  * spool is in memory; its data is not NULL. */
 struct slice spool_memory(const struct spool *s);

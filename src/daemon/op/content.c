@@ -143,29 +143,7 @@ struct mime_source body_source(const struct body *b)
 
 int body_read(const struct body *b, uint64_t offset, void *buf, size_t len, size_t *ret_len)
 {
-    size_t done = 0;
-    if (offset >= b->size)
-        len = 0;
-    else if (len > b->size - offset)
-        len = (size_t) (b->size - offset);
-    if (b->fd < 0) {
-        if (len > 0)
-            memcpy(buf, b->bytes.data + offset, len);
-        *ret_len = len;
-        return 0;
-    }
-    while (done < len) {
-        ssize_t n = pread(b->fd, (char *) buf + done, len - done, (off_t) (offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t) n;
-    }
-    *ret_len = done;
-    return 0;
+    return spool_read_from(b->bytes, b->fd, b->size, offset, buf, len, ret_len);
 }
 
 bool body_is_text(struct body *b)
