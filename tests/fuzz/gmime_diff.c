@@ -288,6 +288,8 @@ static const char *known(const struct mime_message *m, struct slice raw, const c
         return "blanks behind a soft line break: to GMime it is none";
     if (has(slice_of_str(ours), "=?") || has(slice_of_str(theirs), "=?"))
         return "an encoded word that is damaged in a file's name";
+    if (strchr(ours, '"'))
+        return "a quote in a file's name: GMime ends the name before it where it was not escaped";
     if (field_has(raw, SLICE("content-transfer-encoding"), "\";"))
         return "quotes around a transfer encoding, or a semicolon behind it: GMime does not know it then";
     if (has(raw, "boundary*") || has(raw, "name*"))
