@@ -165,6 +165,20 @@ def test_exchange_passing_faults(flow):
             same((error.data["retry"], error.data.get("retry_after")), wanted)
 
 
+def test_gmail_limits(flow):
+    """Gmail: too many connections or too much traffic at the login is no word about the password"""
+    refusals = ("% NO [ALERT] Too many simultaneous connections. (Failure)\r\n", "% NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)\r\n")
+    for refusal in refusals:
+        for quirks, kind in ((None, "rejected"), ("-gmail-limits", "auth")):
+            with server(flow, "Gimap ready for requests from 192.0.2.1", {"LOGIN": refusal}, quirks) as (fake, client):
+                error = client.fails(kind, "imap.list", account="a")
+                same(error.data["retry"] == "later", kind == "rejected", f"{refusal} {quirks}: {error.data}")
+                fake.answers.clear()
+                if kind == "rejected":
+                    client.call("gateway.resume", account="a")
+                    client.call("imap.list", account="a")
+
+
 def test_asked_for_patience(flow):
     """A server that asks one caller to wait is left alone by all of them, who wait or hear at once when to come back"""
     for refusal, least in (("% BAD Request is throttled. Suggested Backoff Time: 1500 milliseconds\r\n", 1.5), ("% NO [THROTTLED] slowly\r\n", 3)):

@@ -212,6 +212,7 @@ void imap_take_enabled(struct imap_client *c, struct slice names);
 /* imap_mend.c: by the quirks of the server, and what its response code says of another try. 0, or an error. */
 int imap_mend_line(struct imap_client *c, struct slice *line);
 int imap_mend_response(struct imap_client *c, struct imap_response *r);
+bool imap_login_passes(const struct imap_client *c, const struct imap_response *r);
 void imap_mend_fault(const struct imap_client *c, const struct imap_response *r, struct fault *fault);
 
 /* imap_receive.c: 1 an event, 0 none for now, <0. */

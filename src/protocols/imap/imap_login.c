@@ -330,13 +330,8 @@ static int greeting(struct imap_client *c, const struct imap_response *r)
 
 static int login_done(struct imap_client *c, const struct imap_response *r)
 {
-    static const struct slice passing[] = {SLICE("UNAVAILABLE"), SLICE("INUSE"), SLICE("LIMIT"), SLICE("SERVERBUG"),
-                                           SLICE("CONTACTADMIN")};
     if (r->status != IMAP_OK) {
-        enum fault_kind kind = FAULT_AUTH;
-        for (size_t i = 0; i < ARRAY_LEN(passing); i++)
-            if (slice_eq_ci(r->code.name, passing[i]))
-                kind = FAULT_REJECTED; /* the credentials were not judged */
+        enum fault_kind kind = imap_login_passes(c, r) ? FAULT_REJECTED : FAULT_AUTH;
         if (c->step)
             return imap_step_refused(c, r, kind);
         imap_fail_reply(c, -EACCES, kind, r);

@@ -73,6 +73,21 @@ static uint64_t suggested_wait(struct slice text)
     return 0;
 }
 
+/* Does the refusal of a login leave open whether the credentials are right? */
+bool imap_login_passes(const struct imap_client *c, const struct imap_response *r)
+{
+    static const struct slice codes[] = {SLICE("UNAVAILABLE"), SLICE("INUSE"), SLICE("LIMIT"), SLICE("SERVERBUG"),
+                                         SLICE("CONTACTADMIN"), SLICE("THROTTLED")};
+    static const struct slice texts[] = {SLICE("Too many simultaneous connections"), SLICE("bandwidth limits")};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (slice_eq_ci(r->code.name, codes[i]))
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(texts) && imap_has_quirk(c, IMAP_QUIRK_GMAIL_LIMITS); i++)
+        if (imap_text_has(r->text, texts[i]))
+            return true;
+    return false;
+}
+
 void imap_mend_fault(const struct imap_client *c, const struct imap_response *r, struct fault *fault)
 {
     uint64_t ms = imap_has_quirk(c, IMAP_QUIRK_EXCHANGE_THROTTLE) ? suggested_wait(r->text) : 0;

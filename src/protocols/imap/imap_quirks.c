@@ -48,6 +48,10 @@ static const struct {
         "exchange-throttle", "A refusal may suggest a time to wait, which the error gives as retry_after, and for which all callers "
         "are held.",
         {EXCHANGE}},
+    [IMAP_QUIRK_GMAIL_LIMITS] = {
+        "gmail-limits",
+        "A login that is refused for too many connections or too much traffic says nothing of the credentials, and passes.",
+        {CAPABILITY("X-GM-EXT-1"), GREETING("Gimap"), HOST(".gmail.com"), HOST(".googlemail.com")}},
     [IMAP_QUIRK_MISSING_HOSTS] = {
         "missing-hosts", "ENVELOPE has a word like MISSING_DOMAIN where an address has no domain; it is left out.",
         {GREETING("Microsoft Exchange"), GREETING("Dovecot"), GREETING("Cyrus"), ID("Dovecot"), HOST(".office365.com"),
@@ -138,7 +142,7 @@ enum imap_quirk imap_quirk_find(struct slice name)
     return (enum imap_quirk) i;
 }
 
-static bool contains(struct slice text, struct slice part)
+bool imap_text_has(struct slice text, struct slice part)
 {
     for (size_t i = 0; i + part.len <= text.len; i++)
         if (slice_starts_ci(slice_from(text, i), part))
@@ -169,11 +173,11 @@ static bool fits(const struct clue *clue, const struct imap_server *server)
     case BY_HOST:
         return is_host(server->host, clue->text);
     case BY_GREETING:
-        return contains(server->greeting, clue->text);
+        return imap_text_has(server->greeting, clue->text);
     case BY_CAPABILITY:
         return has_word(server->capabilities, clue->text);
     case BY_ID:
-        return contains(server->id, clue->text);
+        return imap_text_has(server->id, clue->text);
     }
     return false;
 }

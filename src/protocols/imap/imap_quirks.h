@@ -13,6 +13,7 @@ enum imap_quirk {
     IMAP_QUIRK_EXCHANGE_LOGIN,
     IMAP_QUIRK_EXCHANGE_UNAVAILABLE,
     IMAP_QUIRK_EXCHANGE_THROTTLE,
+    IMAP_QUIRK_GMAIL_LIMITS,
     IMAP_QUIRK_MISSING_HOSTS,
     IMAP_QUIRK_PROXIED_LINES,
     IMAP_QUIRK_ICLOUD_RFC822,
@@ -55,6 +56,9 @@ struct imap_server {
 };
 /* `names`: the account's quirks, NULL-ended; those that are none are passed over. */
 struct imap_quirks imap_quirks_of(const struct imap_server *server, const char *const *names);
+
+/* Is `part` in `text`, without regard to case? */
+bool imap_text_has(struct slice text, struct slice part);
 
 /* "exchange-status"; static. */
 const char *imap_quirk_name(enum imap_quirk quirk);
