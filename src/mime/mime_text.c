@@ -194,7 +194,9 @@ static size_t q_decode(struct slice s, char *out)
 static int word_bytes(struct mime_decoder *d, const struct encoded_word *w, struct mime_transfer *t, bool goes_on)
 {
     char *out;
-    int r = buffer_reserve(&d->bytes, mime_transfer_max(t, w->text.len) + mime_transfer_max(t, 0), &out);
+    /* `t` is base64's, which makes fewer bytes than there are characters; Q may make as many. */
+    size_t room = w->base64 ? mime_transfer_max(t, w->text.len) + mime_transfer_max(t, 0) : w->text.len;
+    int r = buffer_reserve(&d->bytes, room, &out);
     if (r < 0)
         return -ENOMEM;
     size_t n;

@@ -54,6 +54,23 @@ START_TEST(encoded_words)
 }
 END_TEST
 
+/* A word in Q has room for as many bytes as it has characters, however much there was before. */
+START_TEST(long_words)
+{
+    for (size_t len = 500; len < 20000; len += 100) {
+        struct slice s;
+        char *raw = malloc(len + 16);
+        ck_assert_ptr_nonnull(raw);
+        memcpy(raw, "=?utf-8?Q?", 10);
+        memset(raw + 10, 'x', len);
+        memcpy(raw + 10 + len, "?=", 2);
+        ck_assert_int_eq(mime_decode_text(&decoder, slice_of(raw, len + 12), &s), 0);
+        ck_assert_uint_eq(s.len, len);
+        free(raw);
+    }
+}
+END_TEST
+
 static void check_addresses(const char *raw, const char *want)
 {
     char got[1024] = "";
@@ -236,6 +253,7 @@ int main(void)
     TCase *tc = tcase_create("header");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, encoded_words);
+    tcase_add_test(tc, long_words);
     tcase_add_test(tc, addresses);
     tcase_add_test(tc, addresses_have_a_limit);
     tcase_add_test(tc, dates);
